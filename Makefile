@@ -1,0 +1,119 @@
+# tower - build, check, install.  `make help` names the targets.
+#
+# Variables: CC, DEVELOPER=1 (warnings are errors, assertions on),
+# SANITIZE=address,undefined or SANITIZE=thread, BUILD=folder, DESTDIR, PREFIX.
+
+CC      ?= gcc
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := $(shell sed -n 's/^\#define TOWER_VERSION "\(.*\)"/\1/p' base/version.h)
+
+CPPFLAGS += -I. -D_GNU_SOURCE
+CFLAGS   ?= -O2 -g
+STD       = -std=c11 -fPIC -fvisibility=hidden -fno-semantic-interposition -pthread
+WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+            -Wwrite-strings -Wpointer-arith -Wformat=2 -Wundef -Wno-unused-parameter
+TLS       = -ftls-model=initial-exec
+
+ifdef DEVELOPER
+WARN     += -Werror
+CPPFLAGS += -DTOWER_DEVELOPER
+else
+CPPFLAGS += -DNDEBUG
+endif
+ifdef SANITIZE
+STD      += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+LDFLAGS  += -fsanitize=$(SANITIZE)
+endif
+
+# hiredis and inih are linked in and hidden: a host's own copies stay its own.
+LIBS_STATIC = -l:libhiredis.a -l:libinih.a
+
+BASE   = $(wildcard base/*.c)
+LAYERS = $(wildcard layers/*.c)
+CORE   = $(wildcard core/*.c)
+SHIM   = $(wildcard shim/*.c) $(wildcard shim/*.S)
+CLI    = $(wildcard cli/*.c)
+UNIT   = $(wildcard tests/unit/test_*.c)
+FAULTS = $(wildcard tests/faults/test_*.c)
+SHIMT  = $(wildcard tests/shim/test_*.c)
+TLIB   = $(wildcard tests/lib/*.c)
+
+obj    = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
+INNER  = $(call obj,$(BASE) $(LAYERS) $(CORE))
+ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(TLIB) $(UNIT) $(FAULTS) $(SHIMT))
+
+all: $(BUILD)/libtower.so $(BUILD)/tower
+
+help:
+	@echo 'all (default)   $(BUILD)/libtower.so and $(BUILD)/tower'
+	@echo 'check           all tests; needs the packages of scripts/deps'
+	@echo 'demo            scripts/demo'
+	@echo 'bench           the benchmarks of bench/'
+	@echo 'lint            include rule, clang-tidy, cppcheck, headers compile alone'
+	@echo 'format          clang-format over all sources'
+	@echo 'install         into $$(DESTDIR)$$(PREFIX)'
+	@echo 'clean           removes $(BUILD)'
+	@echo 'Variables: DEVELOPER=1 SANITIZE=address,undefined|thread CC= BUILD= DESTDIR= PREFIX='
+
+# Other flags than last time rebuild everything.
+FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(STD) $(WARN) $(TLS) $(LDFLAGS)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(STD) $(WARN) $(TLS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.S $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(STD) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libtower.so: $(INNER) $(call obj,$(SHIM)) shim/libtower.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -pthread -Wl,-soname,libtower.so \
+		-Wl,--version-script=shim/libtower.map -Wl,--exclude-libs,ALL -Wl,-z,relro \
+		-Wl,-z,now -Wl,-z,nodelete $(if $(SANITIZE),,-Wl,-z,defs) \
+		-o $@ $(filter %.o,$^) $(LIBS_STATIC)
+
+$(BUILD)/tower: $(INNER) $(call obj,$(CLI))
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) $(CLI_LIBS)
+
+# Unit and fault tests link everything but the shim; shim tests link libmemcached
+# and run bare and preloaded.
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(INNER) $(call obj,$(TLIB))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) -lcmocka
+
+$(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(INNER) $(call obj,$(TLIB))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) -lcmocka
+
+$(BUILD)/tests/shim/%: $(BUILD)/obj/tests/shim/%.o $(call obj,$(TLIB))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached -lcmocka
+
+TESTS_UNIT   = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT))
+TESTS_FAULTS = $(patsubst tests/faults/%.c,$(BUILD)/tests/faults/%,$(FAULTS))
+TESTS_SHIM   = $(patsubst tests/shim/%.c,$(BUILD)/tests/shim/%,$(SHIMT))
+TESTS        = $(TESTS_UNIT) $(TESTS_FAULTS) $(TESTS_SHIM)
+
+tests: all $(TESTS)
+
+check: tests
+	BUILD=$(BUILD) SANITIZE=$(SANITIZE) tests/run
+
+demo:
+	scripts/demo
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf $(BUILD)
+
+FORCE:
+.PHONY: all help tests check demo bench lint format install clean FORCE
+.SECONDARY:
+-include $(ALLOBJ:.o=.d)

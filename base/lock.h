@@ -1,0 +1,40 @@
+/*
+ * lock.h - mutexes with a rank.
+ *
+ * A thread takes locks in rising rank only; developer builds (TOWER_DEVELOPER)
+ * assert it.  No lock is held across the network or a call into libmemcached.
+ * Ranks leave gaps so that a new lock finds its place.
+ */
+#ifndef TOWER_BASE_LOCK_H
+#define TOWER_BASE_LOCK_H
+
+#include <pthread.h>
+
+enum lock_rank {
+	LOCK_RANK_HANDLES = 10,     /* shim: the table of handles */
+	LOCK_RANK_TOWER = 20,       /* core: opening the tower */
+	LOCK_RANK_CONNECTIONS = 30, /* layers: the list of free connections */
+	LOCK_RANK_MEMORY = 40,      /* layers: a shard of the memory layer */
+	LOCK_RANK_STATS = 50,       /* core: claiming a block */
+	LOCK_RANK_LOG = 90,         /* base: last, everything may log */
+};
+
+struct lock {
+	pthread_mutex_t mutex;
+	enum lock_rank rank;
+};
+
+#define LOCK_INIT(the_rank) { PTHREAD_MUTEX_INITIALIZER, (the_rank) }
+
+void lock_init(struct lock *lock, enum lock_rank rank);
+void lock_done(struct lock *lock);
+void lock_take(struct lock *lock);
+void lock_release(struct lock *lock);
+
+/*
+ * In the child of a fork: the lock is free again, whoever held it.  Also
+ * forgets which ranks the forking thread held.
+ */
+void lock_reset(struct lock *lock);
+
+#endif

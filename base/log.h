@@ -1,0 +1,46 @@
+/*
+ * log.h - tower's own words, in somebody else's process.
+ *
+ * One line per change of state, never per operation.  A line is
+ * "tower[PID]: LEVEL: text".  Lines are written by one write(2), so that
+ * lines of several processes do not mix.  Never touches stdout, errno, the
+ * locale, or a descriptor that the host did not have open as its stderr when
+ * the library was loaded.
+ *
+ * Any thread may call anything here.  Lines beyond LOG_BURST in one second
+ * are counted and reported by the first line of a later second.
+ */
+#ifndef TOWER_BASE_LOG_H
+#define TOWER_BASE_LOG_H
+
+#include <stdbool.h>
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+#define LOG_BURST 20     /* lines a second */
+#define LOG_LINE_MAX 512 /* bytes of a line; longer ones are cut */
+
+/*
+ * Chooses where lines go: "stderr", "syslog" or an absolute path, opened for
+ * append with O_CLOEXEC and O_NOFOLLOW.  `target` is copied.  False where the
+ * path is too long or cannot be opened; stderr then stays in use.
+ * Before the first call: stderr, LOG_LEVEL_WARN.
+ */
+bool log_open(const char *target, enum log_level level);
+
+/* Closes what log_open() opened; stderr and LOG_LEVEL_WARN again. */
+void log_close(void);
+
+/* Remembers whether stderr is open; the library's constructor calls it. */
+void log_remember_stderr(void);
+
+bool log_wants(enum log_level level);
+
+__attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *format, ...);
+
+#endif

@@ -1,0 +1,183 @@
+/*
+ * layer.h - the contract of a layer: the key header of tower.
+ *
+ * A layer is a place where values live.  The tower (core/tower.h) walks over
+ * its layers from the nearest to the deepest; the first that has a key
+ * answers, and what a deeper one answered is filled into those above.  A new
+ * layer is one file that ends in one `const struct layer_ops`.
+ *
+ * Everything is batch-first: a read is n items, a single get is n = 1.
+ *
+ * Threads: every operation may be called by several threads at once, for
+ * different batches.  A batch and its items belong to one thread at a time.
+ *
+ * Guests: no operation blocks longer than its layer's configured deadlines
+ * (the authority: than the program's own), raises a signal, or writes to a
+ * descriptor it did not open.
+ */
+#ifndef TOWER_LAYERS_LAYER_H
+#define TOWER_LAYERS_LAYER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layers/counters.h"
+
+/* memcached's limit, and that of everything that goes on its wire. */
+#define LAYER_KEY_MAX 250
+
+/* A slot token that must neither be answered from, nor filled under. */
+#define LAYER_SLOT_BUSY UINT64_MAX
+
+/*
+ * What an item is, to every layer.  All pointers are borrowed and stay valid
+ * for the call.
+ */
+struct layer_key {
+	const char *wire; /* as memcached sees it: namespaces and key; not NUL-terminated */
+	size_t n_wire;    /* 1 to LAYER_KEY_MAX */
+	size_t n_prefix;  /* so many of them are namespaces; the rest is the program's key */
+	uint64_t hash;    /* hash_bytes(wire): names the slot */
+	uint64_t place;   /* fingerprint of the server the key maps to and of the encoding key */
+	const char *server; /* that server by name ("host:port" or a path), NUL-terminated */
+	bool private; /* encoded: the bytes must not leave the process */
+};
+
+enum layer_answer {
+	LAYER_UNASKED, /* nobody has answered yet */
+	LAYER_HIT,
+	LAYER_MISS, /* the layer is well and does not have it */
+	LAYER_DOWN, /* the layer cannot say; never the same as a miss */
+};
+
+struct layer_item {
+	struct layer_key key;
+	uint64_t slot; /* the slot's token before anything was asked, or LAYER_SLOT_BUSY */
+
+	enum layer_answer answer; /* of the last layer asked */
+	uint8_t layer;            /* place in the walk of the layer that hit */
+	bool has_cas;
+	char *value;         /* from the batch's allocator, a NUL behind it; NULL where n_value is 0 */
+	size_t n_value;
+	uint32_t flags;
+	uint64_t cas;        /* the server's own, where has_cas */
+	int64_t deadline_ns; /* of clock.h, when the value ends as far as the layer knows, or CLOCK_NEVER */
+};
+
+/*
+ * Where values of a batch live.  A single get allocates with the program's
+ * allocator, because the value is handed on; an mget uses an arena.  `alloc`
+ * gives n bytes or NULL, and must not be called under a lock with a rank
+ * (it may be the program's code).
+ */
+struct layer_allocator {
+	void *(*alloc)(void *owner, size_t n);
+	void (*free)(void *owner, void *bytes); /* NULL is nothing */
+	void *owner;
+};
+
+struct layer_batch {
+	struct layer_item *items;
+	size_t n_items;
+	size_t n_hits; /* items whose answer is LAYER_HIT */
+	bool want_cas; /* an answer without the server's own CAS id is none */
+	struct layer_allocator allocator;
+	void *program; /* what the authority needs; nobody else looks at it */
+	uint8_t at;    /* tower.c: where the walk stands */
+};
+
+enum layer_verb {
+	LAYER_SET,
+	LAYER_ADD,
+	LAYER_REPLACE,
+	LAYER_APPEND,
+	LAYER_PREPEND,
+	LAYER_CAS,
+	LAYER_DELETE,
+	LAYER_INCREMENT,
+	LAYER_DECREMENT,
+	LAYER_TOUCH,
+};
+
+/* What became of a write, as far as anybody but the program must know. */
+enum layer_outcome {
+	LAYER_DONE,      /* memcached confirmed: it happened */
+	LAYER_REFUSED,   /* memcached confirmed: nothing stored or changed */
+	LAYER_UNCERTAIN, /* not confirmed (buffered, noreply, failed, timed out): it may
+			  * have happened, may happen later, or never */
+	LAYER_UNSENT,    /* refused by the client library: nothing was sent */
+};
+
+struct layer_write {
+	enum layer_verb verb;
+	struct layer_key key;
+	uint64_t slot; /* token after the write left its slot, BUSY where others wrote too */
+
+	const char *value; /* borrowed; set to prepend */
+	size_t n_value;
+	uint32_t flags;
+	int64_t exptime;     /* as memcached takes it: 0 never, to 30 days relative, else absolute */
+	int64_t deadline_ns; /* the same as a deadline of clock.h; in the past: ended already */
+	bool changes_expiry; /* the exptime counts for this verb */
+
+	void *program; /* the call itself, for the authority */
+	enum layer_outcome outcome;
+};
+
+enum layer_capability {
+	LAYER_AUTHORITY = 1 << 0, /* the program's own memcached: exactly one layer of a walk */
+	LAYER_PRIVATE = 1 << 1,   /* of this process: told of a write after its slot was left */
+	LAYER_SHARED = 1 << 2,    /* of many: told of a write before its slot is left */
+	LAYER_DEEP = 1 << 3,      /* asked only where the authority answered with a clean miss */
+};
+
+struct layer; /* each layer's own */
+
+struct layer_ops {
+	const char *name; /* in statistics and configuration */
+	unsigned capabilities;
+
+	/*
+	 * Answers items of the batch.  Looks only at items whose answer is not
+	 * LAYER_HIT; skips (leaves as they are) those whose slot is
+	 * LAYER_SLOT_BUSY, unless the layer is the authority; sets every other
+	 * one's answer to HIT (with value, flags, deadline, cas), MISS or DOWN
+	 * and keeps n_hits.  A layer that is LAYER_DEEP asks only for items
+	 * that are LAYER_MISS.  The walk sets `layer`.
+	 */
+	void (*get)(struct layer *layer, struct layer_batch *batch);
+
+	/*
+	 * Optional: sends the questions of get() without waiting; get() then
+	 * collects.  False: nothing was sent and get() must not follow.
+	 */
+	bool (*submit)(struct layer *layer, struct layer_batch *batch);
+
+	/*
+	 * Takes a copy of hits that deeper layers answered: items that are HIT
+	 * with `layer` above `own` and whose slot is not BUSY.  May refuse any.
+	 * NULL: this layer is never filled.
+	 */
+	void (*fill)(struct layer *layer, const struct layer_batch *batch, uint8_t own);
+
+	/* The authority only: makes the program's call and sets outcome. */
+	void (*write)(struct layer *layer, struct layer_write *write);
+
+	/*
+	 * The authority answered a write.  Afterwards the layer holds the new
+	 * value or nothing under that key, never what was there before.
+	 */
+	void (*written)(struct layer *layer, const struct layer_write *write);
+
+	/* Holds nothing of any key any more.  NULL: nothing to do. */
+	void (*flush)(struct layer *layer);
+
+	/* Frees everything; NULL in *layer afterwards.  NULL is accepted. */
+	void (*close)(struct layer **layer);
+
+	/* In a forked child: drop connections silently, locks afresh.  May be NULL. */
+	void (*child)(struct layer *layer);
+};
+
+#endif
