@@ -82,6 +82,7 @@ struct layer_batch {
 	size_t n_items;
 	size_t n_hits; /* items whose answer is LAYER_HIT */
 	bool want_cas; /* an answer without the server's own CAS id is none */
+	bool probe;    /* only whether it is there: no value need come, nothing is filled */
 	struct layer_allocator allocator;
 	void *program; /* what the authority needs; nobody else looks at it */
 	uint8_t at;    /* tower.c: where the walk stands */
@@ -104,6 +105,8 @@ enum layer_verb {
 enum layer_outcome {
 	LAYER_DONE,      /* memcached confirmed: it happened */
 	LAYER_REFUSED,   /* memcached confirmed: nothing stored or changed */
+	LAYER_DROPPED,   /* memcached answered with an error: nothing stored, but what was
+			  * there may be gone (a value too large drops the old one) */
 	LAYER_UNCERTAIN, /* not confirmed (buffered, noreply, failed, timed out): it may
 			  * have happened, may happen later, or never */
 	LAYER_UNSENT,    /* refused by the client library: nothing was sent */
@@ -176,7 +179,13 @@ struct layer_ops {
 	/* Frees everything; NULL in *layer afterwards.  NULL is accepted. */
 	void (*close)(struct layer **layer);
 
-	/* In a forked child: drop connections silently, locks afresh.  May be NULL. */
+	/*
+	 * Around a fork; each may be NULL.  prepare: takes the layer's locks, so
+	 * that a child finds it whole; parent: releases them; child: locks
+	 * afresh, connections dropped silently.
+	 */
+	void (*prepare)(struct layer *layer);
+	void (*parent)(struct layer *layer);
 	void (*child)(struct layer *layer);
 };
 

@@ -19,7 +19,7 @@
  * finds them (libmemcached is no DT_NEEDED of ours).
  */
 struct memcached_real {
-#define REAL(name) __typeof__(&name) name;
+#define REAL(name, failure) __typeof__(&(name)) name;
 #include "layers/memcached_real.def"
 #undef REAL
 };
@@ -34,6 +34,8 @@ struct memcached_read {
 	bool by_key;   /* through the _by_key function, with this group key */
 	const char *group;
 	size_t n_group;
+	size_t *ret_n_value;   /* one get: where its length and flags go, as the real call */
+	uint32_t *ret_flags;   /* leaves them; never NULL */
 	memcached_return_t rc; /* out: what the real get, mget or last fetch returned */
 	/* multiple: results are collected up to so many bytes, the rest stays unread */
 	size_t max_bytes;
@@ -59,6 +61,18 @@ struct memcached_call {
 	uint64_t *counter;     /* increment, decrement: where the program wants the answer; may be NULL */
 	memcached_return_t rc; /* out */
 };
+
+/* The real get as the program asked, outside of any walk; sets rc. */
+char *memcached_get_real(struct memcached_read *read, const char *key, size_t n_key);
+
+/*
+ * Makes the call as the program wrote it and sets rc; `verb` chooses the
+ * function.  Also used, outside of any walk, for calls that are passed on.
+ */
+void memcached_perform(enum layer_verb verb, struct memcached_call *call);
+
+/* What a return code says about a write on this handle. */
+enum layer_outcome memcached_outcome(const memcached_st *handle, memcached_return_t rc);
 
 extern const struct layer_ops memcached_ops;
 

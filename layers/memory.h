@@ -1,9 +1,10 @@
 /*
  * memory.h - layer "memory": copies of values in the program's own process.
  *
- * Sharded by hash; each shard is a uthash table and a list in order of use
- * under one mutex.  An entry is a hit only while its slot token is the item's
- * and its deadline has not come.  Budgets count keys, values and overhead.
+ * A uthash table and a list in order of use under one mutex.  An entry is a
+ * hit only while its slot token is the item's and its deadline has not come;
+ * memcached ends items up to a second before their time, so a known deadline
+ * counts one second less here.  Budgets count keys, values and overhead.
  *
  * The layer owns its copies; any thread may call any operation.
  */

@@ -1,0 +1,46 @@
+#include "core/expiry.h"
+
+#include "base/clock.h"
+
+/* A thousand years: beyond it nothing ends, and nothing overflows. */
+#define FAR_S (INT64_C(1000) * 366 * 24 * 60 * 60)
+
+int64_t expiry_deadline_ns(int64_t exptime)
+{
+	int64_t left_s = exptime;
+
+	if (exptime == 0) {
+		return CLOCK_NEVER;
+	}
+	if (exptime < 0) {
+		return 0;
+	}
+	if (exptime > EXPIRY_RELATIVE_MAX_S) {
+		left_s = exptime - clock_wall_s();
+	}
+	if (left_s <= 0) {
+		return 0;
+	}
+	if (left_s > FAR_S) {
+		return CLOCK_NEVER;
+	}
+	return clock_now_ns() + left_s * CLOCK_NS_PER_S;
+}
+
+int64_t expiry_cap(int64_t exptime, int64_t ttl_ns)
+{
+	int64_t ttl_s = ttl_ns / CLOCK_NS_PER_S;
+	int64_t now_s = clock_wall_s();
+	int64_t left_s = exptime;
+
+	if (ttl_s == 0 || exptime < 0) {
+		return exptime;
+	}
+	if (exptime > EXPIRY_RELATIVE_MAX_S) {
+		left_s = exptime - now_s;
+	}
+	if (exptime != 0 && left_s <= ttl_s) {
+		return exptime;
+	}
+	return ttl_s > EXPIRY_RELATIVE_MAX_S ? now_s + ttl_s : ttl_s;
+}

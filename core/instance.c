@@ -1,0 +1,226 @@
+/* The life of the one tower of this process: opened once, kept over forks. */
+#include "core/tower.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/fork.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "layers/memory.h"
+#include "layers/redis.h"
+
+/* Enough that two keys in use at once rarely share one. */
+#define SLOTS 65536
+
+enum config_state { CONFIG_UNREAD, CONFIG_READ, CONFIG_UNUSABLE };
+
+static struct lock open_lock = LOCK_INIT(LOCK_RANK_TOWER); /* guards: everything below */
+static struct config config;
+static enum config_state config_state;
+static struct tower tower;
+static struct tower off;
+
+/* NULL: to be opened, or, in a child, to be taken up again; &off: off for good. */
+static _Atomic(struct tower *) instance;
+static struct tower *inherited;
+
+static void fork_prepare(void)
+{
+	lock_take(&open_lock);
+	for (uint8_t i = 0; i < tower.n_layers; i++) {
+		if (tower.layers[i].ops->prepare) {
+			tower.layers[i].ops->prepare(tower.layers[i].layer);
+		}
+	}
+}
+
+static void fork_parent(void)
+{
+	for (uint8_t i = tower.n_layers; i > 0; i--) {
+		if (tower.layers[i - 1].ops->parent) {
+			tower.layers[i - 1].ops->parent(tower.layers[i - 1].layer);
+		}
+	}
+	lock_release(&open_lock);
+}
+
+static void fork_child(void)
+{
+	struct tower *now = atomic_load_explicit(&instance, memory_order_relaxed);
+
+	lock_reset(&open_lock);
+	for (uint8_t i = 0; i < tower.n_layers; i++) {
+		if (tower.layers[i].ops->child) {
+			tower.layers[i].ops->child(tower.layers[i].layer);
+		}
+	}
+	if (now && now != &off) {
+		stats_child(now->stats);
+		inherited = now;
+		atomic_store_explicit(&instance, NULL, memory_order_relaxed);
+	}
+}
+
+static const struct fork_handler fork_handler = { fork_prepare, fork_parent, fork_child };
+
+static void config_read_locked(void)
+{
+	char why[CONFIG_WHY_MAX];
+
+	if (config_state != CONFIG_UNREAD) {
+		return;
+	}
+	config_state = CONFIG_UNUSABLE;
+	if (config_load(&config, NULL, why) != CONFIG_OK) {
+		log_line(LOG_LEVEL_ERROR, "%s; tower is off in this process", why);
+	} else if (!config.disabled) {
+		static const enum log_level levels[] = { LOG_LEVEL_ERROR, LOG_LEVEL_WARN,
+							 LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+		config_state = CONFIG_READ;
+		if (!log_open(config.tower_log, levels[config.tower_log_level])) {
+			log_line(LOG_LEVEL_WARN, "log %s cannot be opened; logging to stderr",
+				 config.tower_log);
+		}
+	}
+}
+
+const struct config *tower_config(void)
+{
+	int before = errno;
+	const struct config *result;
+
+	fork_register(&fork_handler);
+	lock_take(&open_lock);
+	config_read_locked();
+	result = config_state == CONFIG_READ ? &config : NULL;
+	lock_release(&open_lock);
+	errno = before;
+	return result;
+}
+
+static struct layer *open_memory(void)
+{
+	const struct memory_options options = {
+		.max_bytes = config.memory_max_bytes,
+		.max_items = config.memory_max_items,
+		.max_item_bytes = config.memory_max_item_bytes,
+		.ttl_ns = config.memory_ttl,
+		.ttl_jitter = (unsigned)config.memory_ttl_jitter,
+	};
+
+	return memory_open(&options, &tower.stats->layers[STATS_MEMORY]);
+}
+
+static struct layer *open_redis(void)
+{
+	const struct redis_options options = {
+		.url = config.redis_url,
+		.password_file = config.redis_password_file,
+		.name_space = config.redis_namespace,
+		.version = config.redis_version,
+		.ttl_ns = config.redis_ttl,
+		.connect_timeout_ns = config.redis_connect_timeout,
+		.timeout_ns = config.redis_timeout,
+		.breaker_retry_ns = config.redis_breaker_retry,
+		.max_connections = (unsigned)config.redis_connections,
+		.min_item_bytes = config.redis_min_item_bytes,
+		.max_item_bytes = config.redis_max_item_bytes,
+	};
+	const char *why = "out of memory";
+	struct layer *layer =
+		redis_open(&options, tower.stats->redis, &tower.stats->layers[STATS_REDIS], &why);
+
+	if (layer == NULL) {
+		log_line(LOG_LEVEL_ERROR, "redis: %s; tower is off in this process", why);
+	}
+	return layer;
+}
+
+static bool add_layer(const struct layer_ops *ops, struct layer *layer)
+{
+	if (layer) {
+		tower.layers[tower.n_layers++] = (struct tower_layer){ ops, layer };
+	}
+	return layer != NULL;
+}
+
+static bool open_layers(const struct tower_plug *plug)
+{
+	if ((config.tower_layers & CONFIG_LAYER_MEMORY) && !add_layer(&memory_ops, open_memory())) {
+		return false;
+	}
+	tower.authority = tower.n_layers;
+	if (!add_layer(plug->authority,
+		       plug->authority_open(&tower.stats->layers[STATS_MEMCACHED]))) {
+		return false;
+	}
+	return !(config.tower_layers & CONFIG_LAYER_REDIS) || add_layer(&redis_ops, open_redis());
+}
+
+static void close_all(void)
+{
+	while (tower.n_layers) {
+		struct tower_layer *last = &tower.layers[--tower.n_layers];
+
+		last->ops->close(&last->layer);
+	}
+	slots_close(&tower.slots);
+	stats_close(&tower.stats);
+}
+
+static bool open_locked(const struct tower_plug *plug)
+{
+	char path[CONFIG_TEXT_MAX];
+
+	config_read_locked();
+	if (config_state != CONFIG_READ) {
+		return false;
+	}
+	tower.config = config;
+	config_stats_path(&config, path, sizeof(path));
+	tower.stats =
+		stats_open(config.stats_enabled ? path : NULL, config.tower_name, &plug->names);
+	tower.slots = slots_open(SLOTS);
+	if (tower.stats && tower.slots && open_layers(plug)) {
+		return true;
+	}
+	close_all();
+	log_line(LOG_LEVEL_ERROR, "cannot start: out of memory; tower is off in this process");
+	return false;
+}
+
+static struct tower *take_up(const struct tower_plug *plug)
+{
+	int before = errno;
+	struct tower *now;
+	/* Before the lock, which a fork in another thread would else find taken. */
+	bool fork_safe = fork_register(&fork_handler);
+
+	lock_take(&open_lock);
+	now = atomic_load_explicit(&instance, memory_order_relaxed);
+	if (now == NULL) {
+		if (inherited) {
+			stats_claim(inherited->stats);
+			now = inherited;
+			inherited = NULL;
+		} else {
+			now = fork_safe && open_locked(plug) ? &tower : &off;
+		}
+		atomic_store_explicit(&instance, now, memory_order_release);
+	}
+	lock_release(&open_lock);
+	errno = before;
+	return now;
+}
+
+struct tower *tower_get(const struct tower_plug *plug)
+{
+	struct tower *now = atomic_load_explicit(&instance, memory_order_acquire);
+
+	if (now == NULL) {
+		now = take_up(plug);
+	}
+	return now == &off ? NULL : now;
+}

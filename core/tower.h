@@ -1,0 +1,91 @@
+/*
+ * tower.h - what a tower does: the walk over its layers, once for everybody.
+ *
+ * One tower per process.  It comes into being at the first intercepted call:
+ * configuration, statistics, slots, layers.  Where it cannot (wrong
+ * configuration, no memory, TOWER_DISABLE=1) it is off for good, and every
+ * call is the real one.
+ *
+ * Any thread may call anything; a batch or write belongs to its thread.
+ */
+#ifndef TOWER_CORE_TOWER_H
+#define TOWER_CORE_TOWER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/config.h"
+#include "core/slots.h"
+#include "core/stats.h"
+#include "layers/layer.h"
+
+#define TOWER_LAYERS_MAX 3
+
+struct tower_layer {
+	const struct layer_ops *ops;
+	struct layer *layer;
+};
+
+struct tower {
+	struct config config;
+	struct stats *stats;
+	struct slots *slots;
+	struct tower_layer layers[TOWER_LAYERS_MAX]; /* in the order of the walk */
+	uint8_t n_layers;
+	uint8_t authority; /* place of the memcached layer */
+};
+
+/*
+ * The authority comes from outside, because it speaks the program's language;
+ * so do the names of what is counted.  Both are kept, for good.
+ */
+struct tower_plug {
+	const struct layer_ops *authority;
+	struct layer *(*authority_open)(struct layer_counters **counters);
+	struct stats_names names;
+};
+
+/*
+ * The process's tower, opened if need be; NULL where it is off.  `plug` is
+ * read by the first call only.
+ */
+struct tower *tower_get(const struct tower_plug *plug);
+
+/*
+ * The configuration alone, for whoever needs it before the first intercepted
+ * call; NULL where it is wrong or tower is disabled.
+ */
+const struct config *tower_config(void);
+
+/*
+ * A read in two halves: begin asks the layers above the authority and sends
+ * the authority its questions if it can be asked without waiting; end collects,
+ * asks what is deeper, and fills the layers above.  False from begin: the
+ * authority could not be asked, the batch's `program` says why, and end must
+ * not follow.  Between the two the thread may do anything else.
+ *
+ * Items come in with key set and everything else zero.
+ */
+bool tower_read_begin(struct tower *tower, struct layer_batch *batch);
+void tower_read_end(struct tower *tower, struct layer_batch *batch);
+
+/* A write: verb, key, value, flags, exptime, changes_expiry, program are set. */
+void tower_write(struct tower *tower, struct layer_write *write);
+
+/*
+ * Around a call that changes the key in ways the tower does not follow: no
+ * layer above or below the authority holds it afterwards.
+ */
+void tower_change(struct tower *tower, const struct layer_key *key, void (*call)(void *), void *arg);
+
+/*
+ * Around a real flush, `delay_s` as the program gave it (0 at once): when it
+ * takes effect nothing of before comes out of any layer.
+ */
+void tower_flush(struct tower *tower, int64_t delay_s, void (*call)(void *), void *arg);
+
+/* Nothing held in this process is a hit any more: for calls nobody can follow. */
+void tower_forget_all(struct tower *tower);
+
+#endif

@@ -1,0 +1,414 @@
+#include "layers/memcached.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+struct memcached_real memcached_real;
+
+struct layer {
+	struct layer_counters **counters;
+};
+
+/* --- reading --- */
+
+static const char *program_key(const struct layer_item *item)
+{
+	return item->key.wire + item->key.n_prefix;
+}
+
+static size_t program_key_length(const struct layer_item *item)
+{
+	return item->key.n_wire - item->key.n_prefix;
+}
+
+static bool wants_cas(const memcached_st *handle)
+{
+	return handle->flags.support_cas || handle->flags.binary_protocol;
+}
+
+static void count(struct layer *layer, const struct layer_item *item, memcached_return_t rc)
+{
+	struct layer_counters *counters = *layer->counters;
+
+	if (item->answer == LAYER_HIT) {
+		counter_add(&counters->hits, 1);
+	} else if (item->answer == LAYER_MISS) {
+		counter_add(&counters->misses, 1);
+	} else {
+		counter_add(&counters->errors, 1);
+		if (rc == MEMCACHED_TIMEOUT) {
+			counter_add(&counters->timeouts, 1);
+		}
+	}
+}
+
+char *memcached_get_real(struct memcached_read *read, const char *key, size_t n_key)
+{
+	return read->by_key
+		       ? memcached_real.memcached_get_by_key(
+				 read->handle, read->group, read->n_group, key, n_key,
+				 read->ret_n_value, read->ret_flags, &read->rc)
+		       : memcached_real.memcached_get(read->handle, key, n_key, read->ret_n_value,
+						      read->ret_flags, &read->rc);
+}
+
+/* One get: the value is the program's already, its allocator is the batch's. */
+static void get_one(struct layer *layer, struct layer_batch *batch)
+{
+	struct memcached_read *read = batch->program;
+	struct layer_item *item = &batch->items[0];
+	const char *key = program_key(item);
+	size_t n_key = program_key_length(item);
+
+	if (batch->probe) {
+		read->rc = read->by_key
+				   ? memcached_real.memcached_exist_by_key(
+					     read->handle, read->group, read->n_group, key, n_key)
+				   : memcached_real.memcached_exist(read->handle, key, n_key);
+	} else {
+		item->value = memcached_get_real(read, key, n_key);
+	}
+	item->answer = LAYER_DOWN;
+	if (read->rc == MEMCACHED_SUCCESS) {
+		item->answer = LAYER_HIT;
+		item->n_value = batch->probe ? 0 : *read->ret_n_value;
+		item->flags = batch->probe ? 0 : *read->ret_flags;
+		item->deadline_ns = CLOCK_NEVER;
+		item->has_cas = wants_cas(read->handle);
+		item->cas = read->handle->result.item_cas;
+		batch->n_hits++;
+	} else if (read->rc == MEMCACHED_NOTFOUND) {
+		item->answer = LAYER_MISS;
+	}
+	count(layer, item, read->rc);
+}
+
+static bool memcached_submit(struct layer *layer, struct layer_batch *batch)
+{
+	struct memcached_read *read = batch->program;
+	size_t n = batch->n_items - batch->n_hits;
+	const char **keys;
+	size_t *lengths;
+
+	if (!read->multiple) {
+		return true;
+	}
+	keys = malloc(n * sizeof(*keys) + n * sizeof(*lengths));
+	if (keys == NULL) {
+		read->rc = MEMCACHED_MEMORY_ALLOCATION_FAILURE;
+		return false;
+	}
+	lengths = (size_t *)(keys + n);
+	n = 0;
+	for (size_t i = 0; i < batch->n_items; i++) {
+		if (batch->items[i].answer != LAYER_HIT) {
+			keys[n] = program_key(&batch->items[i]);
+			lengths[n++] = program_key_length(&batch->items[i]);
+		}
+	}
+	read->rc = read->by_key
+			   ? memcached_real.memcached_mget_by_key(read->handle, read->group,
+								  read->n_group, keys, lengths, n)
+			   : memcached_real.memcached_mget(read->handle, keys, lengths, n);
+	free(keys);
+	if (read->rc == MEMCACHED_SUCCESS || read->rc == MEMCACHED_SOME_ERRORS) {
+		return true;
+	}
+	counter_add(&(*layer->counters)->errors, 1);
+	return false;
+}
+
+static bool is_of(const struct layer_item *item, const memcached_result_st *result)
+{
+	return item->answer != LAYER_HIT && program_key_length(item) == result->key_length &&
+	       memcmp(program_key(item), result->item_key, result->key_length) == 0;
+}
+
+/*
+ * The item that a result answers: the next one with its key, seen from the
+ * last.  One server answers in the order of the request, so this is one step;
+ * several take turns, each in order.
+ */
+static struct layer_item *item_of(struct layer_batch *batch, const memcached_result_st *result,
+				  size_t *cursor)
+{
+	for (size_t i = 0; i < batch->n_items; i++) {
+		size_t at = (*cursor + i) % batch->n_items;
+
+		if (is_of(&batch->items[at], result)) {
+			*cursor = at + 1;
+			return &batch->items[at];
+		}
+	}
+	return NULL;
+}
+
+static bool take_result(struct layer_batch *batch, struct layer_item *item,
+			const memcached_result_st *result)
+{
+	const struct memcached_read *read = batch->program;
+	size_t n = (size_t)(result->value.end - result->value.string);
+
+	item->value = NULL;
+	if (n) {
+		item->value = batch->allocator.alloc(batch->allocator.owner, n + 1);
+		if (item->value == NULL) {
+			return false;
+		}
+		memcpy(item->value, result->value.string, n);
+		item->value[n] = '\0';
+	}
+	item->n_value = n;
+	item->flags = result->item_flags;
+	item->cas = result->item_cas;
+	item->has_cas = batch->want_cas || read->handle->flags.binary_protocol;
+	item->deadline_ns = CLOCK_NEVER;
+	item->answer = LAYER_HIT;
+	batch->n_hits++;
+	return true;
+}
+
+static void collect(struct layer_batch *batch)
+{
+	struct memcached_read *read = batch->program;
+	memcached_result_st result;
+	size_t cursor = 0;
+	size_t n_bytes = 0;
+
+	memcached_real.memcached_result_create(read->handle, &result);
+	while (memcached_real.memcached_fetch_result(read->handle, &result, &read->rc)) {
+		struct layer_item *item = item_of(batch, &result, &cursor);
+
+		if (item == NULL) {
+			continue;
+		}
+		if (!take_result(batch, item, &result)) {
+			read->rc = MEMCACHED_MEMORY_ALLOCATION_FAILURE;
+			break;
+		}
+		n_bytes += item->n_value;
+		if (n_bytes >= read->max_bytes) {
+			read->unread = true;
+			break;
+		}
+	}
+	memcached_real.memcached_result_free(&result);
+}
+
+static void memcached_get_batch(struct layer *layer, struct layer_batch *batch)
+{
+	struct memcached_read *read = batch->program;
+	bool complete;
+
+	if (!read->multiple) {
+		get_one(layer, batch);
+		return;
+	}
+	for (size_t i = 0; i < batch->n_items; i++) {
+		if (batch->items[i].answer != LAYER_HIT) {
+			batch->items[i].answer = LAYER_UNASKED;
+		}
+	}
+	collect(batch);
+	complete = !read->unread && (read->rc == MEMCACHED_END || read->rc == MEMCACHED_NOTFOUND);
+	for (size_t i = 0; i < batch->n_items; i++) {
+		struct layer_item *item = &batch->items[i];
+
+		if (item->answer == LAYER_UNASKED) {
+			item->answer = complete ? LAYER_MISS : LAYER_DOWN;
+			count(layer, item, read->rc);
+		} else if (item->layer == UINT8_MAX) {
+			count(layer, item, read->rc);
+		}
+	}
+}
+
+/* --- writing --- */
+
+static memcached_return_t store(enum layer_verb verb, const struct memcached_call *c)
+{
+	typedef memcached_return_t store_fn(memcached_st *, const char *, size_t, const char *,
+					    size_t, time_t, uint32_t);
+	typedef memcached_return_t store_by_key_fn(memcached_st *, const char *, size_t,
+						   const char *, size_t, const char *, size_t,
+						   time_t, uint32_t);
+	store_fn *plain = NULL;
+	store_by_key_fn *by_key = NULL;
+
+	switch (verb) {
+	case LAYER_SET:
+		plain = memcached_real.memcached_set;
+		by_key = memcached_real.memcached_set_by_key;
+		break;
+	case LAYER_ADD:
+		plain = memcached_real.memcached_add;
+		by_key = memcached_real.memcached_add_by_key;
+		break;
+	case LAYER_REPLACE:
+		plain = memcached_real.memcached_replace;
+		by_key = memcached_real.memcached_replace_by_key;
+		break;
+	case LAYER_APPEND:
+		plain = memcached_real.memcached_append;
+		by_key = memcached_real.memcached_append_by_key;
+		break;
+	default:
+		plain = memcached_real.memcached_prepend;
+		by_key = memcached_real.memcached_prepend_by_key;
+		break;
+	}
+	return c->by_key ? by_key(c->handle, c->group, c->n_group, c->key, c->n_key, c->value,
+				  c->n_value, c->expiration, c->flags)
+			 : plain(c->handle, c->key, c->n_key, c->value, c->n_value, c->expiration,
+				 c->flags);
+}
+
+static memcached_return_t compare_and_store(const struct memcached_call *c)
+{
+	return c->by_key
+		       ? memcached_real.memcached_cas_by_key(c->handle, c->group, c->n_group,
+							     c->key, c->n_key, c->value, c->n_value,
+							     c->expiration, c->flags, c->cas)
+		       : memcached_real.memcached_cas(c->handle, c->key, c->n_key, c->value,
+						      c->n_value, c->expiration, c->flags, c->cas);
+}
+
+/* Without a master key libmemcached's plain functions take 32 bits of the offset. */
+static memcached_return_t count_up_or_down(bool up, const struct memcached_call *c)
+{
+	if (c->by_key) {
+		return (up ? memcached_real.memcached_increment_by_key
+			   : memcached_real.memcached_decrement_by_key)(
+			c->handle, c->group, c->n_group, c->key, c->n_key, c->delta, c->counter);
+	}
+	return (up ? memcached_real.memcached_increment : memcached_real.memcached_decrement)(
+		c->handle, c->key, c->n_key, (uint32_t)c->delta, c->counter);
+}
+
+static memcached_return_t count_with_initial(bool up, const struct memcached_call *c)
+{
+	if (c->by_key) {
+		return (up ? memcached_real.memcached_increment_with_initial_by_key
+			   : memcached_real.memcached_decrement_with_initial_by_key)(
+			c->handle, c->group, c->n_group, c->key, c->n_key, c->delta, c->initial,
+			c->expiration, c->counter);
+	}
+	return (up ? memcached_real.memcached_increment_with_initial
+		   : memcached_real.memcached_decrement_with_initial)(
+		c->handle, c->key, c->n_key, c->delta, c->initial, c->expiration, c->counter);
+}
+
+static memcached_return_t delete_item(const struct memcached_call *c)
+{
+	return c->by_key ? memcached_real.memcached_delete_by_key(c->handle, c->group, c->n_group,
+								  c->key, c->n_key, c->expiration)
+			 : memcached_real.memcached_delete(c->handle, c->key, c->n_key,
+							   c->expiration);
+}
+
+static memcached_return_t touch(const struct memcached_call *c)
+{
+	return c->by_key
+		       ? memcached_real.memcached_touch_by_key(c->handle, c->group, c->n_group,
+							       c->key, c->n_key, c->expiration)
+		       : memcached_real.memcached_touch(c->handle, c->key, c->n_key, c->expiration);
+}
+
+void memcached_perform(enum layer_verb verb, struct memcached_call *call)
+{
+	bool up = verb == LAYER_INCREMENT;
+
+	switch (verb) {
+	case LAYER_CAS:
+		call->rc = compare_and_store(call);
+		break;
+	case LAYER_DELETE:
+		call->rc = delete_item(call);
+		break;
+	case LAYER_INCREMENT:
+	case LAYER_DECREMENT:
+		call->rc = call->with_initial ? count_with_initial(up, call)
+					      : count_up_or_down(up, call);
+		break;
+	case LAYER_TOUCH:
+		call->rc = touch(call);
+		break;
+	default:
+		call->rc = store(verb, call);
+		break;
+	}
+}
+
+enum layer_outcome memcached_outcome(const memcached_st *handle, memcached_return_t rc)
+{
+	switch (rc) {
+	case MEMCACHED_SUCCESS:
+		return handle->flags.reply ? LAYER_DONE : LAYER_UNCERTAIN;
+	case MEMCACHED_NOTSTORED:
+	case MEMCACHED_NOTFOUND:
+	case MEMCACHED_DATA_EXISTS:
+		return LAYER_REFUSED;
+	case MEMCACHED_E2BIG:
+	case MEMCACHED_ERROR:
+	case MEMCACHED_CLIENT_ERROR:
+	case MEMCACHED_SERVER_ERROR:
+	case MEMCACHED_SERVER_MEMORY_ALLOCATION_FAILURE:
+		return LAYER_DROPPED;
+	case MEMCACHED_BAD_KEY_PROVIDED:
+	case MEMCACHED_INVALID_ARGUMENTS:
+	case MEMCACHED_KEY_TOO_BIG:
+	case MEMCACHED_NO_SERVERS:
+	case MEMCACHED_NOT_SUPPORTED:
+	case MEMCACHED_SERVER_MARKED_DEAD:
+	case MEMCACHED_SERVER_TEMPORARILY_DISABLED:
+		return LAYER_UNSENT;
+	default:
+		return LAYER_UNCERTAIN;
+	}
+}
+
+static void memcached_write(struct layer *layer, struct layer_write *write)
+{
+	struct memcached_call *call = write->program;
+
+	call->expiration = (time_t)write->exptime;
+	memcached_perform(write->verb, call);
+	write->outcome = memcached_outcome(call->handle, call->rc);
+	if (write->outcome == LAYER_DONE && write->verb <= LAYER_CAS) {
+		counter_add(&(*layer->counters)->fills, 1);
+	}
+	if (write->outcome == LAYER_UNCERTAIN && call->rc != MEMCACHED_SUCCESS &&
+	    call->rc != MEMCACHED_BUFFERED) {
+		counter_add(&(*layer->counters)->errors, 1);
+		if (call->rc == MEMCACHED_TIMEOUT) {
+			counter_add(&(*layer->counters)->timeouts, 1);
+		}
+	}
+}
+
+struct layer *memcached_open(struct layer_counters **counters)
+{
+	struct layer *layer = calloc(1, sizeof(*layer));
+
+	if (layer) {
+		layer->counters = counters;
+	}
+	return layer;
+}
+
+static void memcached_close(struct layer **layer)
+{
+	free(*layer);
+	*layer = NULL;
+}
+
+const struct layer_ops memcached_ops = {
+	.name = "memcached",
+	.capabilities = LAYER_AUTHORITY,
+	.get = memcached_get_batch,
+	.submit = memcached_submit,
+	.write = memcached_write,
+	.close = memcached_close,
+};

@@ -1,0 +1,117 @@
+#include "shim/shim.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "shim/dlopen.h"
+
+#define LIBRARY "libmemcached.so.11"
+#define OBJECTS_MAX 512
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* What a function answers where there is no libmemcached. */
+static memcached_return_t answer_FAILURE(void)
+{
+	return MEMCACHED_FAILURE;
+}
+
+static void *answer_NOTHING(void)
+{
+	return NULL;
+}
+
+/* The library that has the function, found under whatever name it was loaded. */
+struct search {
+	const char *names[OBJECTS_MAX];
+	size_t n;
+};
+
+static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct search *search = arg;
+
+	if (info->dlpi_name && info->dlpi_name[0] && search->n < OBJECTS_MAX) {
+		search->names[search->n++] = info->dlpi_name;
+	}
+	return 0;
+}
+
+static void *find_renamed(void)
+{
+	struct search search = { .n = 0 };
+
+	dl_iterate_phdr(note_object, &search);
+	for (size_t i = 0; i < search.n; i++) {
+		void *object = shim_real_dlopen(search.names[i], RTLD_LAZY | RTLD_NOLOAD);
+		void *found = object ? dlsym(object, "memcached_create") : NULL;
+
+		if (found && found != (void *)memcached_create) {
+			return object;
+		}
+		if (object) {
+			dlclose(object);
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Linked programs: the next in the order of search.  Opened with RTLD_LOCAL: not in
+ * that order, but loaded under its name.  The handle is kept, so that the
+ * library cannot go away under us.
+ */
+static void *find_library(void)
+{
+	void *object;
+
+	if (dlsym(RTLD_NEXT, "memcached_create")) {
+		return RTLD_NEXT;
+	}
+	object = shim_real_dlopen(LIBRARY, RTLD_LAZY | RTLD_NOLOAD);
+	if (object == NULL) {
+		object = find_renamed();
+	}
+	if (object == NULL) {
+		object = shim_real_dlopen(LIBRARY, RTLD_LAZY);
+	}
+	return object;
+}
+
+/* ISO C has no cast between object and function pointers; POSIX promises the bytes. */
+static bool bind_one(void *object, const char *name, void *ret_function, void *fallback)
+{
+	void *found = object ? dlsym(object, name) : NULL;
+
+	memcpy(ret_function, found ? &found : &fallback, sizeof(found));
+	return found != NULL;
+}
+
+static void bind_all(void)
+{
+	void *object = find_library();
+	size_t missing = 0;
+
+#define REAL(name, failure)                                                                        \
+	missing += !bind_one(object, #name, &memcached_real.name, (void *)answer_##failure);
+#include "layers/memcached_real.def"
+#undef REAL
+	if (missing) {
+		log_line(LOG_LEVEL_ERROR,
+			 object ? "%s lacks %zu functions of libmemcached 1.1"
+				: "%s is not loaded and cannot be; %zu functions fail",
+			 LIBRARY, missing);
+	}
+}
+
+void shim_bind(void)
+{
+	int before = errno;
+
+	pthread_once(&once, bind_all);
+	errno = before;
+}

@@ -1,0 +1,547 @@
+/*
+ * Entry points that change a handle: what the shim keeps of it is brought up to
+ * date, then or at its next use.  Those that are called from inside libmemcached
+ * do so at any depth; only outer calls are counted.
+ */
+#include "shim/shim.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+
+/* --- the configured namespace --- */
+
+void shim_namespace(struct tower *tower, memcached_st *handle, struct shim_state *state)
+{
+	const char *ours = tower->config.memcached_namespace;
+	char both[2 * CONFIG_TEXT_MAX];
+	memcached_return_t rc;
+	const char *programs;
+	size_t n_ours = strlen(ours);
+
+	if (n_ours == 0 || state->namespaced) {
+		return;
+	}
+	programs = memcached_real.memcached_callback_get(handle, MEMCACHED_CALLBACK_NAMESPACE, &rc);
+	memcpy(both, ours, n_ours + 1);
+	if (programs) {
+		memcpy(both + n_ours, programs, strnlen(programs, LAYER_KEY_MAX) + 1);
+		both[n_ours + LAYER_KEY_MAX] = '\0';
+	}
+	rc = memcached_real.memcached_callback_set(handle, MEMCACHED_CALLBACK_NAMESPACE, both);
+	state->namespaced = rc == MEMCACHED_SUCCESS;
+	if (!state->namespaced) {
+		log_line(LOG_LEVEL_WARN,
+			 "memcached.namespace \"%s\" and the program's own \"%s\" are longer than "
+			 "libmemcached allows; only the program's own is used",
+			 ours, programs ? programs : "");
+	}
+}
+
+SHIM_EXPORT memcached_return_t memcached_callback_set(memcached_st *handle,
+						      const memcached_callback_t flag,
+						      const void *value)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_callback_set, handle);
+	struct shim_state *state;
+	memcached_return_t rc;
+
+	if (tower == NULL || handle == NULL || flag != MEMCACHED_CALLBACK_NAMESPACE) {
+		rc = memcached_real.memcached_callback_set(handle, flag, value);
+	} else {
+		state = shim_state(tower, handle);
+		rc = memcached_real.memcached_callback_set(handle, flag, value);
+		if (state && rc == MEMCACHED_SUCCESS) {
+			state->namespaced = false;
+			state->fresh = false;
+			shim_state(tower, handle);
+		}
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT void *memcached_callback_get(memcached_st *handle, const memcached_callback_t flag,
+					 memcached_return_t *ret_rc)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_callback_get, handle);
+	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
+	char *value = memcached_real.memcached_callback_get(handle, flag, ret_rc);
+
+	if (state && state->namespaced && flag == MEMCACHED_CALLBACK_NAMESPACE && value) {
+		value += strlen(tower->config.memcached_namespace);
+		if (*value == '\0') {
+			value = NULL;
+		}
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return value;
+}
+
+/* --- handles come and go --- */
+
+SHIM_EXPORT memcached_st *memcached_create(memcached_st *handle)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_create, handle);
+	memcached_st *created = memcached_real.memcached_create(handle);
+
+	if (created) {
+		shim_forget(created);
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return created;
+}
+
+SHIM_EXPORT memcached_st *memcached(const char *options, size_t n_options)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached, NULL);
+	memcached_st *created = memcached_real.memcached(options, n_options);
+
+	if (created) {
+		shim_forget(created);
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return created;
+}
+
+/* A clone has its source's namespaces and encoding key. */
+static void inherit(memcached_st *clone, const memcached_st *source)
+{
+	const struct shim_state *from = shim_state_if_any(source);
+	bool namespaced = from && from->namespaced;
+	bool encoding_known = from && from->encoding_known;
+	uint64_t encoding = from ? from->encoding : 0;
+	struct shim_state *to = shim_state_new(clone);
+
+	if (to) {
+		to->namespaced = namespaced;
+		to->encoding_known = encoding_known;
+		to->encoding = encoding;
+	}
+}
+
+SHIM_EXPORT memcached_st *memcached_clone(memcached_st *clone, const memcached_st *source)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_clone, source);
+	memcached_st *created = memcached_real.memcached_clone(clone, source);
+
+	if (created) {
+		shim_forget(created);
+		if (tower) {
+			inherit(created, source);
+		}
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return created;
+}
+
+SHIM_EXPORT void memcached_free(memcached_st *handle)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_free, handle);
+
+	if (handle) {
+		shim_forget(handle);
+	}
+	memcached_real.memcached_free(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+}
+
+SHIM_EXPORT memcached_return_t memcached_reset(memcached_st *handle)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_reset, handle);
+	memcached_return_t rc;
+
+	if (handle) {
+		shim_forget(handle);
+	}
+	rc = memcached_real.memcached_reset(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+/* --- connections --- */
+
+/* The connections were closed: what was buffered has been sent, what was unread is gone. */
+static void disconnected(const memcached_st *handle)
+{
+	struct shim_state *state = shim_state_if_any(handle);
+
+	if (state) {
+		shim_drop_results(state);
+		state->buffered = false;
+		state->unread = false;
+	}
+}
+
+SHIM_EXPORT void memcached_quit(memcached_st *handle)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_quit, handle);
+
+	memcached_real.memcached_quit(handle);
+	if (tower) {
+		disconnected(handle);
+		shim_end(&frame);
+	}
+}
+
+SHIM_EXPORT memcached_return_t memcached_flush_buffers(memcached_st *handle)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_flush_buffers, handle);
+	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
+	memcached_return_t rc = memcached_real.memcached_flush_buffers(handle);
+
+	if (state && rc == MEMCACHED_SUCCESS) {
+		state->buffered = false;
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+static bool disconnects(memcached_behavior_t flag)
+{
+	switch (flag) {
+	case MEMCACHED_BEHAVIOR_BINARY_PROTOCOL:
+	case MEMCACHED_BEHAVIOR_NO_BLOCK:
+	case MEMCACHED_BEHAVIOR_BUFFER_REQUESTS:
+	case MEMCACHED_BEHAVIOR_USE_UDP:
+	case MEMCACHED_BEHAVIOR_TCP_NODELAY:
+	case MEMCACHED_BEHAVIOR_TCP_KEEPALIVE:
+	case MEMCACHED_BEHAVIOR_TCP_KEEPIDLE:
+	case MEMCACHED_BEHAVIOR_SOCKET_SEND_SIZE:
+	case MEMCACHED_BEHAVIOR_SOCKET_RECV_SIZE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+SHIM_EXPORT memcached_return_t memcached_behavior_set(memcached_st *handle,
+						      const memcached_behavior_t flag,
+						      uint64_t value)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_behavior_set, handle);
+	memcached_return_t rc = memcached_real.memcached_behavior_set(handle, flag, value);
+
+	shim_changed(handle);
+	if (disconnects(flag)) {
+		disconnected(handle);
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t
+memcached_behavior_set_distribution(memcached_st *handle, memcached_server_distribution_t type)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_behavior_set_distribution, handle);
+	memcached_return_t rc = memcached_real.memcached_behavior_set_distribution(handle, type);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_behavior_set_key_hash(memcached_st *handle,
+							       memcached_hash_t type)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_behavior_set_key_hash, handle);
+	memcached_return_t rc = memcached_real.memcached_behavior_set_key_hash(handle, type);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_behavior_set_distribution_hash(memcached_st *handle,
+									memcached_hash_t type)
+{
+	struct shim_frame frame;
+	struct tower *tower =
+		shim_begin(&frame, CALL_memcached_behavior_set_distribution_hash, handle);
+	memcached_return_t rc =
+		memcached_real.memcached_behavior_set_distribution_hash(handle, type);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_set_hashkit(memcached_st *handle, hashkit_st *kit)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_set_hashkit, handle);
+	memcached_return_t rc = memcached_real.memcached_set_hashkit(handle, kit);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_bucket_set(memcached_st *handle, const uint32_t *host_map,
+						    const uint32_t *forward_map,
+						    const uint32_t buckets, const uint32_t replicas)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_bucket_set, handle);
+	memcached_return_t rc = memcached_real.memcached_bucket_set(handle, host_map, forward_map,
+								    buckets, replicas);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_set_memory_allocators(
+	memcached_st *handle, memcached_malloc_fn mem_malloc, memcached_free_fn mem_free,
+	memcached_realloc_fn mem_realloc, memcached_calloc_fn mem_calloc, void *context)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_set_memory_allocators, handle);
+	memcached_return_t rc = memcached_real.memcached_set_memory_allocators(
+		handle, mem_malloc, mem_free, mem_realloc, mem_calloc, context);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_server_add(memcached_st *handle, const char *host,
+						    in_port_t port)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_server_add, handle);
+	memcached_return_t rc = memcached_real.memcached_server_add(handle, host, port);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_server_add_with_weight(memcached_st *handle,
+								const char *host, in_port_t port,
+								uint32_t weight)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_server_add_with_weight, handle);
+	memcached_return_t rc =
+		memcached_real.memcached_server_add_with_weight(handle, host, port, weight);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_server_add_udp(memcached_st *handle, const char *host,
+							in_port_t port)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_server_add_udp, handle);
+	memcached_return_t rc = memcached_real.memcached_server_add_udp(handle, host, port);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_server_add_udp_with_weight(memcached_st *handle,
+								    const char *host,
+								    in_port_t port, uint32_t weight)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_server_add_udp_with_weight, handle);
+	memcached_return_t rc =
+		memcached_real.memcached_server_add_udp_with_weight(handle, host, port, weight);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_server_add_unix_socket(memcached_st *handle,
+								const char *path)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_server_add_unix_socket, handle);
+	memcached_return_t rc = memcached_real.memcached_server_add_unix_socket(handle, path);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_server_add_unix_socket_with_weight(memcached_st *handle,
+									    const char *path,
+									    uint32_t weight)
+{
+	struct shim_frame frame;
+	struct tower *tower =
+		shim_begin(&frame, CALL_memcached_server_add_unix_socket_with_weight, handle);
+	memcached_return_t rc =
+		memcached_real.memcached_server_add_unix_socket_with_weight(handle, path, weight);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_server_push(memcached_st *handle,
+						     const memcached_server_list_st list)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_server_push, handle);
+	memcached_return_t rc = memcached_real.memcached_server_push(handle, list);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_push(memcached_st *handle, const memcached_st *source)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_push, handle);
+	memcached_return_t rc = memcached_real.memcached_push(handle, source);
+
+	shim_changed(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_set_encoding_key(memcached_st *handle, const char *key,
+							  size_t n_key)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_set_encoding_key, handle);
+	memcached_return_t rc = memcached_real.memcached_set_encoding_key(handle, key, n_key);
+	struct shim_state *state = tower && handle ? shim_state(tower, handle) : NULL;
+
+	if (state) {
+		state->encoding_known = true;
+		state->encoding = hash_bytes(key, n_key);
+		state->fresh = false;
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+SHIM_EXPORT void memcached_servers_reset(memcached_st *handle)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_servers_reset, handle);
+
+	memcached_real.memcached_servers_reset(handle);
+	shim_changed(handle);
+	disconnected(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+}
+
+/*
+ * --- talking to memcached itself: passed on, but the real call drops what was
+ * fetched half-way, so that we must, too ---
+ */
+
+static void note_conversation(enum shim_call call, const memcached_st *handle)
+{
+	struct shim_frame frame;
+
+	if (shim_begin(&frame, call, handle)) {
+		shim_drop_results(shim_state_if_any(handle));
+		shim_end(&frame);
+	}
+}
+
+SHIM_EXPORT memcached_return_t memcached_version(memcached_st *handle)
+{
+	note_conversation(CALL_memcached_version, handle);
+	return memcached_real.memcached_version(handle);
+}
+
+SHIM_EXPORT memcached_return_t memcached_verbosity(memcached_st *handle, uint32_t verbosity)
+{
+	note_conversation(CALL_memcached_verbosity, handle);
+	return memcached_real.memcached_verbosity(handle, verbosity);
+}
+
+SHIM_EXPORT memcached_stat_st *memcached_stat(memcached_st *handle, char *args,
+					      memcached_return_t *ret_rc)
+{
+	note_conversation(CALL_memcached_stat, handle);
+	return memcached_real.memcached_stat(handle, args, ret_rc);
+}
+
+SHIM_EXPORT memcached_return_t memcached_stat_execute(memcached_st *handle, const char *args,
+						      memcached_stat_fn function, void *context)
+{
+	note_conversation(CALL_memcached_stat_execute, handle);
+	return memcached_real.memcached_stat_execute(handle, args, function, context);
+}
+
+SHIM_EXPORT memcached_return_t memcached_dump(memcached_st *handle, memcached_dump_fn *functions,
+					      void *context, uint32_t n_functions)
+{
+	note_conversation(CALL_memcached_dump, handle);
+	return memcached_real.memcached_dump(handle, functions, context, n_functions);
+}

@@ -1,0 +1,534 @@
+/*
+ * mget and fetch.  An mget is one batch: layers above answer what they can, one
+ * real mget asks for the rest.  The first fetch collects what memcached sent,
+ * asks deeper layers, and from then on results come in the order of the request.
+ */
+#include "shim/shim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+#define REQUEST_KEYS_MAX 65536
+#define COLLECT_BYTES_MAX ((size_t)64 << 20)
+
+struct shim_results {
+	struct arena arena; /* keys and values */
+	struct layer_item *items;
+	struct layer_batch batch;
+	struct memcached_read read;
+	bool asked;	/* the real mget was sent */
+	bool collected; /* its answers have been taken */
+	size_t next;	/* item to look at for the next result */
+};
+
+static void *results_alloc(void *owner, size_t n)
+{
+	return arena_alloc(owner, n);
+}
+
+static void results_free(void *owner, void *bytes)
+{
+	/* An arena gives back all at once. */
+}
+
+static void results_done(struct shim_results **results)
+{
+	if (*results) {
+		arena_done(&(*results)->arena);
+		free((*results)->items);
+		free(*results);
+		*results = NULL;
+	}
+}
+
+void shim_drop_results(struct shim_state *state)
+{
+	if (state == NULL || state->results == NULL) {
+		return;
+	}
+	if (state->results->asked && (!state->results->collected || state->results->read.unread)) {
+		state->unread = true;
+	}
+	results_done(&state->results);
+}
+
+static memcached_return_t real_mget(const struct memcached_read *read,
+				    const struct shim_request *request)
+{
+	if (request->execute) {
+		return read->by_key
+			       ? memcached_real.memcached_mget_execute_by_key(
+					 read->handle, read->group, read->n_group, request->keys,
+					 request->lengths, request->n, request->callbacks,
+					 request->context, request->n_callbacks)
+			       : memcached_real.memcached_mget_execute(
+					 read->handle, request->keys, request->lengths, request->n,
+					 request->callbacks, request->context,
+					 request->n_callbacks);
+	}
+	return read->by_key ? memcached_real.memcached_mget_by_key(read->handle, read->group,
+								   read->n_group, request->keys,
+								   request->lengths, request->n)
+			    : memcached_real.memcached_mget(read->handle, request->keys,
+							    request->lengths, request->n);
+}
+
+/* The program may free its keys before it fetches. */
+static bool keep_bytes(struct shim_results *results, struct shim_key *key)
+{
+	char *bytes = arena_alloc(&results->arena, key->key.n_wire);
+
+	if (bytes) {
+		memcpy(bytes, key->key.wire, key->key.n_wire);
+		key->key.wire = bytes;
+	}
+	return bytes != NULL;
+}
+
+static enum shim_reason add_items(struct shim_results *results, const struct shim_state *state,
+				  const struct shim_request *request)
+{
+	const struct memcached_read *read = &results->read;
+
+	for (size_t i = 0; i < request->n; i++) {
+		const char *key = request->keys[i];
+		size_t n_key = request->lengths[i];
+		struct shim_key item;
+		enum shim_reason reason =
+			shim_item_read(state, read, key, n_key, &item);
+
+		if (reason != REASON_none) {
+			return reason;
+		}
+		if (!keep_bytes(results, &item)) {
+			return REASON_handles;
+		}
+		results->items[i].key = item.key;
+	}
+	return REASON_none;
+}
+
+/* Why the request goes to the real function as it is; else *ret_results is ready for the walk. */
+static enum shim_reason prepare(struct shim_state *state, const struct memcached_read *read,
+				const struct shim_request *request,
+				struct shim_results **ret_results)
+{
+	struct shim_results *results;
+	enum shim_reason reason;
+
+	if (state == NULL) {
+		return REASON_handles;
+	}
+	if (request->n == 0 || request->n > REQUEST_KEYS_MAX || !request->keys ||
+	    !request->lengths || (request->execute && !read->handle->flags.binary_protocol)) {
+		return REASON_batch;
+	}
+	if (state->buffered || state->unread) {
+		return state->buffered ? REASON_buffered : REASON_unread;
+	}
+	results = calloc(1, sizeof(*results));
+	if (results == NULL) {
+		return REASON_handles;
+	}
+	results->items = calloc(request->n, sizeof(*results->items));
+	results->read = *read;
+	results->read.multiple = true;
+	results->read.max_bytes = COLLECT_BYTES_MAX;
+	reason = results->items ? add_items(results, state, request) : REASON_handles;
+	if (reason != REASON_none) {
+		results_done(&results);
+		return reason;
+	}
+	results->batch.items = results->items;
+	results->batch.n_items = request->n;
+	results->batch.allocator =
+		(struct layer_allocator){ results_alloc, results_free, &results->arena };
+	results->batch.program = &results->read;
+	/* The binary protocol sends CAS ids with every result, asked for or not. */
+	results->batch.want_cas =
+		read->handle->flags.support_cas || read->handle->flags.binary_protocol;
+	*ret_results = results;
+	return REASON_none;
+}
+
+static memcached_return_t walk(struct tower *tower, struct shim_state *state,
+			       struct shim_results *results)
+{
+	struct memcached_read *read = &results->read;
+	/* The group key is only needed to ask; the program may free it now. */
+	bool sent = tower_read_begin(tower, &results->batch);
+
+	read->group = NULL;
+	if (!sent) {
+		memcached_return_t rc = read->rc;
+
+		results_done(&results);
+		return rc;
+	}
+	state->results = results;
+	results->asked = results->batch.n_hits < results->batch.n_items;
+	if (!results->asked) {
+		shim_succeeded(read->handle, false);
+		return MEMCACHED_SUCCESS;
+	}
+	return read->rc;
+}
+
+memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
+			     const struct shim_request *request)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, call, read->handle);
+	struct shim_results *results = NULL;
+	struct shim_state *state;
+	enum shim_reason reason;
+	memcached_return_t rc;
+
+	if (tower == NULL) {
+		return real_mget(read, request);
+	}
+	state = read->handle ? shim_state(tower, read->handle) : NULL;
+	shim_drop_results(state);
+	reason = prepare(state, read, request, &results);
+	if (reason == REASON_none) {
+		rc = walk(tower, state, results);
+	} else {
+		shim_count_passed(tower, reason);
+		rc = real_mget(read, request);
+		if (state) {
+			state->buffered = false;
+			state->unread = memcached_success(rc) || rc == MEMCACHED_SOME_ERRORS;
+		}
+	}
+	shim_end(&frame);
+	return rc;
+}
+
+/* --- fetching --- */
+
+static bool deliver(memcached_result_st *result, const struct layer_item *item, bool with_cas)
+{
+	size_t n_key = item->key.n_wire - item->key.n_prefix;
+
+	memcached_real.memcached_result_reset(result);
+	if (item->n_value) {
+		/* With the NUL that stands behind every value, which does not count. */
+		if (memcached_real.memcached_result_set_value(
+			    result, item->value, item->n_value + 1) != MEMCACHED_SUCCESS) {
+			return false;
+		}
+		result->value.end--;
+	} else if (result->value.string == NULL &&
+		   memcached_real.memcached_result_set_value(result, "", 1) == MEMCACHED_SUCCESS) {
+		result->value.end = result->value.string;
+	}
+	memcpy(result->item_key, item->key.wire + item->key.n_prefix, n_key);
+	result->item_key[n_key] = '\0';
+	result->key_length = n_key;
+	result->item_flags = item->flags;
+	result->item_cas = with_cas ? item->cas : 0;
+	result->count++;
+	return true;
+}
+
+/* As the real one: the end is END where this result was ever filled, else NOTFOUND. */
+static memcached_return_t end_of(const struct shim_results *results,
+				 const memcached_result_st *result)
+{
+	memcached_return_t rc = results->read.rc;
+
+	if (!results->asked || rc == MEMCACHED_END || rc == MEMCACHED_NOTFOUND) {
+		return result->count ? MEMCACHED_END : MEMCACHED_NOTFOUND;
+	}
+	return rc;
+}
+
+static void end_result(memcached_result_st *result)
+{
+	if (result->options.is_allocated) {
+		memcached_real.memcached_result_free(result);
+	} else {
+		result->count = 0;
+		result->value.end = result->value.string;
+	}
+}
+
+/* The next result of what was not collected, straight from the handle. */
+static memcached_result_st *fetch_unread(struct shim_results *results, memcached_result_st *result,
+					 memcached_return_t *ret_rc)
+{
+	memcached_result_st *got =
+		memcached_real.memcached_fetch_result(results->read.handle, result, ret_rc);
+
+	if (got == NULL) {
+		results->read.unread = false;
+		results->read.rc = *ret_rc;
+	}
+	return got;
+}
+
+/* NULL where there is nothing more; then *result may have been freed by the real call. */
+static memcached_result_st *next_result(struct shim_results *results, memcached_result_st *result,
+					memcached_return_t *ret_rc)
+{
+	bool with_cas = results->batch.want_cas;
+
+	while (results->next < results->batch.n_items) {
+		const struct layer_item *item = &results->items[results->next];
+
+		if (item->answer == LAYER_HIT) {
+			results->next++;
+			*ret_rc = MEMCACHED_SUCCESS;
+			if (deliver(result, item, with_cas)) {
+				return result;
+			}
+			*ret_rc = MEMCACHED_MEMORY_ALLOCATION_FAILURE;
+			results->next = results->batch.n_items;
+			end_result(result);
+			return NULL;
+		}
+		if (results->read.unread) {
+			return fetch_unread(results, result, ret_rc);
+		}
+		results->next++;
+	}
+	*ret_rc = end_of(results, result);
+	end_result(result);
+	return NULL;
+}
+
+static memcached_result_st *fetch_from(struct tower *tower, struct shim_state *state,
+				       memcached_st *handle, memcached_result_st *result,
+				       memcached_return_t *ret_rc)
+{
+	struct shim_results *results = state->results;
+
+	if (result == NULL) {
+		result = memcached_real.memcached_result_create(handle, NULL);
+		if (result == NULL) {
+			*ret_rc = MEMCACHED_MEMORY_ALLOCATION_FAILURE;
+			return NULL;
+		}
+	}
+	if (!results->collected) {
+		results->collected = true;
+		tower_read_end(tower, &results->batch);
+	}
+	result = next_result(results, result, ret_rc);
+	if (result == NULL) {
+		shim_drop_results(state);
+	}
+	return result;
+}
+
+static memcached_result_st *fetch_result(enum shim_call call, memcached_st *handle,
+					 memcached_result_st *result, memcached_return_t *ret_rc)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, call, handle);
+	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
+
+	if (state && state->results) {
+		result = fetch_from(tower, state, handle, result, ret_rc);
+	} else {
+		result = memcached_real.memcached_fetch_result(handle, result, ret_rc);
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return result;
+}
+
+SHIM_EXPORT memcached_result_st *memcached_fetch_result(memcached_st *handle,
+							memcached_result_st *result,
+							memcached_return_t *ret_rc)
+{
+	memcached_return_t unwanted;
+
+	return fetch_result(CALL_memcached_fetch_result, handle, result,
+			    ret_rc ? ret_rc : &unwanted);
+}
+
+static void nothing_fetched(char *ret_key, size_t *ret_n_key, size_t *ret_n_value,
+			    uint32_t *ret_flags)
+{
+	if (ret_n_value) {
+		*ret_n_value = 0;
+	}
+	if (ret_n_key) {
+		*ret_n_key = 0;
+	}
+	if (ret_flags) {
+		*ret_flags = 0;
+	}
+	if (ret_key) {
+		*ret_key = '\0';
+	}
+}
+
+/* What the real memcached_fetch() does with a result; the key has no NUL there either. */
+static char *hand_over(memcached_result_st *result, char *ret_key, size_t *ret_n_key,
+		       size_t *ret_n_value, uint32_t *ret_flags)
+{
+	if (ret_n_value) {
+		*ret_n_value = (size_t)(result->value.end - result->value.string);
+	}
+	if (ret_key) {
+		memcpy(ret_key, result->item_key, result->key_length);
+		if (ret_n_key) {
+			*ret_n_key = result->key_length;
+		}
+	}
+	if (ret_flags) {
+		*ret_flags = result->item_flags;
+	}
+	return memcached_real.memcached_result_take_value(result);
+}
+
+SHIM_EXPORT char *memcached_fetch(memcached_st *handle, char *ret_key, size_t *ret_n_key,
+				  size_t *ret_n_value, uint32_t *ret_flags,
+				  memcached_return_t *ret_rc)
+{
+	memcached_return_t unwanted;
+	memcached_return_t *rc = ret_rc ? ret_rc : &unwanted;
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_fetch, handle);
+	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
+	char *value = NULL;
+
+	if (state && state->results) {
+		if (fetch_from(tower, state, handle, &handle->result, rc)) {
+			value = hand_over(&handle->result, ret_key, ret_n_key, ret_n_value,
+					  ret_flags);
+		} else {
+			nothing_fetched(ret_key, ret_n_key, ret_n_value, ret_flags);
+		}
+	} else {
+		value = memcached_real.memcached_fetch(handle, ret_key, ret_n_key, ret_n_value,
+						       ret_flags, rc);
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return value;
+}
+
+/* False where a callback failed; as the real one, the others after it are not called. */
+static bool call_back(const memcached_st *handle, memcached_result_st *result,
+		      memcached_execute_fn *callbacks, void *context, uint32_t n_callbacks)
+{
+	for (uint32_t i = 0; i < n_callbacks; i++) {
+		struct shim_frame *paused = shim_pause();
+		memcached_return_t rc = callbacks[i](handle, result, context);
+
+		shim_resume(paused);
+		if (memcached_failed(rc)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+SHIM_EXPORT memcached_return_t memcached_fetch_execute(memcached_st *handle,
+						       memcached_execute_fn *callbacks,
+						       void *context, uint32_t n_callbacks)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_fetch_execute, handle);
+	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
+	memcached_return_t rc = MEMCACHED_SUCCESS;
+	bool all_well = true;
+
+	if (state == NULL || state->results == NULL) {
+		rc = memcached_real.memcached_fetch_execute(handle, callbacks, context,
+							    n_callbacks);
+	} else {
+		/* A callback may drop the results: then this was all. */
+		while (state->results && fetch_from(tower, state, handle, &handle->result, &rc)) {
+			all_well &=
+				call_back(handle, &handle->result, callbacks, context, n_callbacks);
+		}
+		if (!all_well) {
+			rc = MEMCACHED_SOME_ERRORS;
+		} else if (memcached_success(rc)) {
+			rc = MEMCACHED_SUCCESS;
+		}
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}
+
+/* --- asking --- */
+
+SHIM_EXPORT memcached_return_t memcached_mget(memcached_st *handle, const char *const *keys,
+					      const size_t *lengths, size_t n)
+{
+	struct memcached_read read = { .handle = handle };
+	const struct shim_request request = { .keys = keys, .lengths = lengths, .n = n };
+
+	return shim_mget(CALL_memcached_mget, &read, &request);
+}
+
+SHIM_EXPORT memcached_return_t memcached_mget_by_key(memcached_st *handle, const char *group,
+						     size_t n_group, const char *const *keys,
+						     const size_t *lengths, size_t n)
+{
+	struct memcached_read read = {
+		.handle = handle,
+		.by_key = true,
+		.group = group,
+		.n_group = n_group,
+	};
+	const struct shim_request request = { .keys = keys, .lengths = lengths, .n = n };
+
+	return shim_mget(CALL_memcached_mget_by_key, &read, &request);
+}
+
+SHIM_EXPORT memcached_return_t memcached_mget_execute(memcached_st *handle, const char *const *keys,
+						      const size_t *lengths, size_t n,
+						      memcached_execute_fn *callbacks,
+						      void *context, unsigned n_callbacks)
+{
+	struct memcached_read read = { .handle = handle };
+	const struct shim_request request = {
+		.keys = keys,
+		.lengths = lengths,
+		.n = n,
+		.execute = true,
+		.callbacks = callbacks,
+		.context = context,
+		.n_callbacks = n_callbacks,
+	};
+
+	return shim_mget(CALL_memcached_mget_execute, &read, &request);
+}
+
+SHIM_EXPORT memcached_return_t memcached_mget_execute_by_key(memcached_st *handle,
+							     const char *group, size_t n_group,
+							     const char *const *keys,
+							     const size_t *lengths, size_t n,
+							     memcached_execute_fn *callbacks,
+							     void *context, unsigned n_callbacks)
+{
+	struct memcached_read read = {
+		.handle = handle,
+		.by_key = true,
+		.group = group,
+		.n_group = n_group,
+	};
+	const struct shim_request request = {
+		.keys = keys,
+		.lengths = lengths,
+		.n = n,
+		.execute = true,
+		.callbacks = callbacks,
+		.context = context,
+		.n_callbacks = n_callbacks,
+	};
+
+	return shim_mget(CALL_memcached_mget_execute_by_key, &read, &request);
+}

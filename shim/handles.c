@@ -1,0 +1,253 @@
+#include "shim/shim.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fork.h"
+#include "base/hash.h"
+#include "base/lock.h"
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#define HANDLES_MAX 65536
+#define SERVER_NAME_MAX 1280 /* a host name or path, and a port */
+
+struct shim_handle {
+	struct shim_state state;
+	const memcached_st *handle;
+	UT_hash_handle hh;
+};
+
+static struct lock table_lock = LOCK_INIT(LOCK_RANK_HANDLES); /* guards: table */
+static struct shim_handle *table;
+
+/*
+ * Changes whenever a handle is forgotten, so that no thread's memory of its
+ * last handle outlives it.  Relaxed would not do: a thread that got an address
+ * from another one must see that it is a new handle.
+ */
+static _Atomic uint64_t forgotten;
+
+/* The handle that this thread used last: programs use one over and over. */
+static __thread struct {
+	const memcached_st *handle;
+	struct shim_state *state;
+	uint64_t forgotten;
+} last;
+
+static void fork_prepare(void)
+{
+	lock_take(&table_lock);
+}
+
+static void fork_parent(void)
+{
+	lock_release(&table_lock);
+}
+
+static void fork_child(void)
+{
+	lock_reset(&table_lock);
+}
+
+static const struct fork_handler fork_handler = { fork_prepare, fork_parent, fork_child };
+
+static void servers_free(struct shim_state *state)
+{
+	for (size_t i = 0; i < state->n_servers; i++) {
+		free(state->servers[i].name);
+	}
+	free(state->servers);
+	state->servers = NULL;
+	state->n_servers = 0;
+}
+
+static struct shim_handle *find_locked(const memcached_st *handle)
+{
+	struct shim_handle *found = NULL;
+
+	HASH_FIND_PTR(table, &handle, found);
+	return found;
+}
+
+static struct shim_handle *add_locked(const memcached_st *handle)
+{
+	struct shim_handle *added;
+
+	if (HASH_COUNT(table) >= HANDLES_MAX) {
+		return NULL;
+	}
+	added = calloc(1, sizeof(*added));
+	if (added == NULL) {
+		return NULL;
+	}
+	added->handle = handle;
+	HASH_ADD_PTR(table, handle, added);
+	if (added->hh.tbl == NULL) {
+		free(added);
+		return NULL;
+	}
+	return added;
+}
+
+static struct shim_state *look_up(const memcached_st *handle, bool add)
+{
+	uint64_t now = atomic_load_explicit(&forgotten, memory_order_acquire);
+	struct shim_handle *found;
+
+	if (last.handle == handle && last.forgotten == now) {
+		return last.state;
+	}
+	fork_register(&fork_handler);
+	lock_take(&table_lock);
+	found = find_locked(handle);
+	if (found == NULL && add) {
+		found = add_locked(handle);
+	}
+	lock_release(&table_lock);
+	if (found == NULL) {
+		return NULL;
+	}
+	last.handle = handle;
+	last.state = &found->state;
+	last.forgotten = now;
+	return last.state;
+}
+
+/* --- who the items of a handle are --- */
+
+static char *server_name(const memcached_instance_st *server)
+{
+	char name[SERVER_NAME_MAX];
+	const char *host = memcached_real.memcached_server_name(server);
+
+	if (host && host[0] == '/') {
+		snprintf(name, sizeof(name), "%s", host);
+	} else {
+		snprintf(name, sizeof(name), "%s:%u", host ? host : "",
+			 (unsigned)memcached_real.memcached_server_port(server));
+	}
+	return strdup(name);
+}
+
+static bool read_servers(struct shim_state *state, const memcached_st *handle)
+{
+	size_t n = handle->number_of_hosts;
+
+	servers_free(state);
+	state->servers_seen = handle->servers;
+	if (n == 0) {
+		return true;
+	}
+	state->servers = calloc(n, sizeof(*state->servers));
+	if (state->servers == NULL) {
+		return false;
+	}
+	for (size_t i = 0; i < n; i++) {
+		char *name = server_name(
+			memcached_real.memcached_server_instance_by_position(handle, (uint32_t)i));
+
+		if (name == NULL) {
+			return false;
+		}
+		state->servers[i].name = name;
+		state->servers[i].place = hash_mix(hash_bytes(name, strlen(name)), state->encoding);
+		state->n_servers = i + 1;
+	}
+	return true;
+}
+
+static void read_prefix(struct shim_state *state, memcached_st *handle)
+{
+	memcached_return_t rc;
+	const char *prefix =
+		memcached_real.memcached_callback_get(handle, MEMCACHED_CALLBACK_NAMESPACE, &rc);
+
+	state->n_prefix = prefix ? strnlen(prefix, LAYER_KEY_MAX) : 0;
+	if (state->n_prefix) {
+		memcpy(state->prefix, prefix, state->n_prefix);
+	}
+}
+
+static enum shim_reason refusal(const struct shim_state *state, const memcached_st *handle)
+{
+	if (handle->number_of_hosts == 0) {
+		return REASON_no_servers;
+	}
+	if (handle->flags.use_udp) {
+		return REASON_udp;
+	}
+	if (handle->distribution == MEMCACHED_DISTRIBUTION_RANDOM && handle->number_of_hosts > 1) {
+		return REASON_random_distribution;
+	}
+	if (handle->hashkit._key && !state->encoding_known) {
+		return REASON_encoding;
+	}
+	return REASON_none;
+}
+
+static bool refresh(struct tower *tower, struct shim_state *state, memcached_st *handle)
+{
+	shim_namespace(tower, handle, state);
+	read_prefix(state, handle);
+	state->refused = refusal(state, handle);
+	state->fresh = read_servers(state, handle);
+	return state->fresh;
+}
+
+struct shim_state *shim_state(struct tower *tower, memcached_st *handle)
+{
+	int before = errno;
+	struct shim_state *state = look_up(handle, true);
+
+	if (state == NULL) {
+		return NULL;
+	}
+	if ((!state->fresh || state->servers_seen != handle->servers ||
+	     state->n_servers != handle->number_of_hosts) &&
+	    !refresh(tower, state, handle)) {
+		state = NULL;
+	}
+	errno = before;
+	return state;
+}
+
+struct shim_state *shim_state_new(const memcached_st *handle)
+{
+	return look_up(handle, true);
+}
+
+struct shim_state *shim_state_if_any(const memcached_st *handle)
+{
+	return handle ? look_up(handle, false) : NULL;
+}
+
+void shim_forget(const memcached_st *handle)
+{
+	struct shim_handle *found;
+
+	lock_take(&table_lock);
+	found = find_locked(handle);
+	if (found) {
+		HASH_DEL(table, found);
+	}
+	lock_release(&table_lock);
+	if (found) {
+		atomic_fetch_add(&forgotten, 1);
+		shim_drop_results(&found->state);
+		servers_free(&found->state);
+		free(found);
+	}
+}
+
+void shim_changed(const memcached_st *handle)
+{
+	struct shim_state *state = shim_state_if_any(handle);
+
+	if (state) {
+		state->fresh = false;
+	}
+}

@@ -1,0 +1,103 @@
+#include "shim/shim.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+/*
+ * Blanks and control characters end or split a key on memcached's text wire:
+ * such calls mean something else than they say, and only the real one knows what.
+ */
+static bool is_plain(const char *key, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)key[i];
+
+		if (c <= ' ' || c == 0x7f) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static const struct shim_server *server_of(const struct shim_state *state, memcached_st *handle,
+					   const char *group, size_t n_group)
+{
+	static const struct shim_server nowhere = { 0, (char *)"" };
+	uint32_t at = 0;
+
+	if (state->n_servers == 0) {
+		return &nowhere;
+	}
+	if (state->n_servers > 1 && state->refused != REASON_random_distribution) {
+		if (handle->flags.auto_eject_hosts) {
+			memcached_real.memcached_autoeject(handle);
+		}
+		at = memcached_real.memcached_generate_hash(handle, group, n_group);
+	}
+	return at < state->n_servers ? &state->servers[at] : &state->servers[0];
+}
+
+enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle, const char *group,
+			   size_t n_group, const char *key, size_t n_key, struct shim_key *ret_key)
+{
+	struct layer_key *item = &ret_key->key;
+	const struct shim_server *server;
+
+	if (key == NULL || n_key == 0 || state->n_prefix + n_key > LAYER_KEY_MAX ||
+	    (!handle->flags.binary_protocol && !is_plain(key, n_key))) {
+		return REASON_key;
+	}
+	item->wire = key;
+	item->n_wire = n_key;
+	item->n_prefix = state->n_prefix;
+	if (state->n_prefix) {
+		memcpy(ret_key->wire, state->prefix, state->n_prefix);
+		memcpy(ret_key->wire + state->n_prefix, key, n_key);
+		item->wire = ret_key->wire;
+		item->n_wire += state->n_prefix;
+	}
+	item->hash = hash_bytes(item->wire, item->n_wire);
+	server = server_of(state, handle, group, n_group);
+	item->place = server->place;
+	item->server = server->name;
+	item->private = handle->hashkit._key != NULL;
+	return state->refused;
+}
+
+enum shim_reason shim_item_read(const struct shim_state *state, const struct memcached_read *read,
+				const char *key, size_t n_key, struct shim_key *ret_key)
+{
+	if (read->group && read->n_group) {
+		return shim_item(state, read->handle, read->group, read->n_group, key, n_key,
+				 ret_key);
+	}
+	return shim_item(state, read->handle, key, n_key, key, n_key, ret_key);
+}
+
+/* libmemcached exports no way to clear a handle's errors but that of a server's. */
+static void clear_errors(memcached_st *handle)
+{
+	memcached_server_st carrier;
+
+	memset(&carrier, 0, sizeof(carrier));
+	carrier.error_messages = handle->error_messages;
+	handle->error_messages = NULL;
+	memcached_real.memcached_server_error_reset(&carrier);
+}
+
+void shim_succeeded(memcached_st *handle, bool counted_already)
+{
+	if (!counted_already) {
+		handle->query_id++;
+	}
+	if (handle->error_messages) {
+		clear_errors(handle);
+	}
+	memcached_real.memcached_result_reset(&handle->result);
+	if (!handle->flags.binary_protocol) {
+		/* Reading a value off the text protocol sets it so. */
+		errno = 0;
+	}
+}

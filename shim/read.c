@@ -1,0 +1,248 @@
+/* Entry points that read one key: get and exist. */
+#include "shim/shim.h"
+
+static void *program_alloc(void *owner, size_t n)
+{
+	memcached_st *handle = owner;
+
+	return handle->allocators.malloc(handle, n, handle->allocators.context);
+}
+
+static void program_free(void *owner, void *bytes)
+{
+	memcached_st *handle = owner;
+
+	if (bytes) {
+		handle->allocators.free(handle, bytes, handle->allocators.context);
+	}
+}
+
+/* Why a read must go to the real function as it is, or REASON_none. */
+static enum shim_reason prepare(const struct shim_state *state, const struct memcached_read *read,
+				const char *key, size_t n_key, struct shim_key *ret_key)
+{
+	if (state == NULL) {
+		return REASON_handles;
+	}
+	if (state->buffered) {
+		return REASON_buffered;
+	}
+	if (state->unread) {
+		return REASON_unread;
+	}
+	return shim_item_read(state, read, key, n_key, ret_key);
+}
+
+/* A real read sends what was buffered and drops what was unread. */
+static void after_real_read(struct shim_state *state)
+{
+	if (state) {
+		state->buffered = false;
+		state->unread = false;
+	}
+}
+
+struct real_get {
+	struct memcached_read *read;
+	const char *key;
+	size_t n_key;
+	char *value;
+};
+
+static void call_real_get(void *arg)
+{
+	struct real_get *get = arg;
+
+	get->value = memcached_get_real(get->read, get->key, get->n_key);
+}
+
+/*
+ * The walk.  A get-failure trigger stores a value from inside the real get, so
+ * it is let go only where every layer has missed, and as a write.
+ */
+static char *walk(struct tower *tower, struct memcached_read *read, const struct shim_key *key,
+		  const char *program_key, size_t n_key)
+{
+	memcached_st *handle = read->handle;
+	memcached_trigger_key_fn trigger = handle->get_key_failure;
+	uint64_t query_id = handle->query_id;
+	struct layer_item item = { .key = key->key };
+	struct layer_batch batch = {
+		.items = &item,
+		.n_items = 1,
+		.want_cas = false,
+		.allocator = { program_alloc, program_free, handle },
+		.program = read,
+	};
+
+	handle->get_key_failure = NULL;
+	tower_read_begin(tower, &batch);
+	tower_read_end(tower, &batch);
+	handle->get_key_failure = trigger;
+	if (item.answer == LAYER_HIT) {
+		if (item.layer != tower->authority) {
+			shim_succeeded(handle, handle->query_id != query_id);
+			read->rc = MEMCACHED_SUCCESS;
+			*read->ret_n_value = item.n_value;
+			*read->ret_flags = item.flags;
+		}
+		return item.value;
+	}
+	if (trigger && read->rc == MEMCACHED_NOTFOUND) {
+		struct real_get get = { read, program_key, n_key, NULL };
+
+		tower_change(tower, &key->key, call_real_get, &get);
+		return get.value;
+	}
+	return item.value;
+}
+
+char *shim_get(enum shim_call call, struct memcached_read *read, const char *key, size_t n_key)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, call, read->handle);
+	struct shim_state *state;
+	struct shim_key item;
+	enum shim_reason reason;
+	char *value;
+
+	if (tower == NULL || read->handle == NULL) {
+		value = memcached_get_real(read, key, n_key);
+		if (tower) {
+			shim_end(&frame);
+		}
+		return value;
+	}
+	state = shim_state(tower, read->handle);
+	shim_drop_results(state);
+	reason = prepare(state, read, key, n_key, &item);
+	if (reason == REASON_none) {
+		value = walk(tower, read, &item, key, n_key);
+	} else {
+		shim_count_passed(tower, reason);
+		value = memcached_get_real(read, key, n_key);
+		after_real_read(state);
+	}
+	shim_end(&frame);
+	return value;
+}
+
+static memcached_return_t real_exist(const struct memcached_read *read, const char *key,
+				     size_t n_key)
+{
+	return read->by_key ? memcached_real.memcached_exist_by_key(read->handle, read->group,
+								    read->n_group, key, n_key)
+			    : memcached_real.memcached_exist(read->handle, key, n_key);
+}
+
+static void walk_exist(struct tower *tower, struct memcached_read *read, const struct shim_key *key)
+{
+	memcached_st *handle = read->handle;
+	uint64_t query_id = handle->query_id;
+	struct layer_item item = { .key = key->key };
+	struct layer_batch batch = {
+		.items = &item,
+		.n_items = 1,
+		.probe = true,
+		.allocator = { program_alloc, program_free, handle },
+		.program = read,
+	};
+
+	tower_read_begin(tower, &batch);
+	tower_read_end(tower, &batch);
+	program_free(handle, item.value);
+	if (item.answer == LAYER_HIT && item.layer != tower->authority) {
+		shim_succeeded(handle, handle->query_id != query_id);
+		read->rc = MEMCACHED_SUCCESS;
+	}
+}
+
+memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read, const char *key,
+			      size_t n_key)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, call, read->handle);
+	struct shim_state *state;
+	struct shim_key item;
+	enum shim_reason reason;
+
+	if (tower == NULL) {
+		return real_exist(read, key, n_key);
+	}
+	state = read->handle ? shim_state(tower, read->handle) : NULL;
+	shim_drop_results(state);
+	reason = prepare(state, read, key, n_key, &item);
+	if (reason == REASON_none) {
+		walk_exist(tower, read, &item);
+	} else {
+		shim_count_passed(tower, reason);
+		read->rc = real_exist(read, key, n_key);
+	}
+	shim_end(&frame);
+	return read->rc;
+}
+
+/* Where the program does not want an answer, the real call still writes it somewhere. */
+struct unwanted {
+	size_t n_value;
+	uint32_t flags;
+};
+
+SHIM_EXPORT char *memcached_get(memcached_st *handle, const char *key, size_t n_key,
+				size_t *ret_n_value, uint32_t *ret_flags,
+				memcached_return_t *ret_rc)
+{
+	struct unwanted unwanted;
+	struct memcached_read read = {
+		.handle = handle,
+		.ret_n_value = ret_n_value ? ret_n_value : &unwanted.n_value,
+		.ret_flags = ret_flags ? ret_flags : &unwanted.flags,
+	};
+	char *value = shim_get(CALL_memcached_get, &read, key, n_key);
+
+	if (ret_rc) {
+		*ret_rc = read.rc;
+	}
+	return value;
+}
+
+SHIM_EXPORT char *memcached_get_by_key(memcached_st *handle, const char *group, size_t n_group,
+				       const char *key, size_t n_key, size_t *ret_n_value,
+				       uint32_t *ret_flags, memcached_return_t *ret_rc)
+{
+	struct unwanted unwanted;
+	struct memcached_read read = {
+		.handle = handle,
+		.by_key = true,
+		.group = group,
+		.n_group = n_group,
+		.ret_n_value = ret_n_value ? ret_n_value : &unwanted.n_value,
+		.ret_flags = ret_flags ? ret_flags : &unwanted.flags,
+	};
+	char *value = shim_get(CALL_memcached_get_by_key, &read, key, n_key);
+
+	if (ret_rc) {
+		*ret_rc = read.rc;
+	}
+	return value;
+}
+
+SHIM_EXPORT memcached_return_t memcached_exist(memcached_st *handle, const char *key, size_t n_key)
+{
+	struct memcached_read read = { .handle = handle };
+
+	return shim_exist(CALL_memcached_exist, &read, key, n_key);
+}
+
+SHIM_EXPORT memcached_return_t memcached_exist_by_key(memcached_st *handle, const char *group,
+						      size_t n_group, const char *key, size_t n_key)
+{
+	struct memcached_read read = {
+		.handle = handle,
+		.by_key = true,
+		.group = group,
+		.n_group = n_group,
+	};
+
+	return shim_exist(CALL_memcached_exist_by_key, &read, key, n_key);
+}

@@ -1,0 +1,181 @@
+/*
+ * shim.h - how programs reach the tower: libmemcached's ABI, translated.
+ *
+ * Every interposed function is an entry point of a few lines: it opens a frame
+ * (shim/guard.c), describes the call, and hands it to one of the few functions
+ * that do the work: shim_get, shim_mget, shim_fetch_result, shim_write, ...
+ * No cache policy lives here.
+ *
+ * Frames.  libmemcached calls itself through its own PLT, so that one call of
+ * the program comes back to us several times.  A frame on the thread's stack
+ * marks the outer call.  Inside it everything is passed on, but for one thing:
+ * a write of another key or handle, or any write inside a read, is the
+ * program's own, made from a callback, and is an outer call again.
+ *
+ * Threads: as with libmemcached, a handle belongs to one thread at a time.
+ */
+#ifndef TOWER_SHIM_SHIM_H
+#define TOWER_SHIM_SHIM_H
+
+#include <libmemcached/memcached.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/tower.h"
+#include "layers/memcached.h"
+
+#define SHIM_EXPORT __attribute__((visibility("default")))
+
+enum shim_call {
+#define CALL(name) CALL_##name,
+#include "shim/api.def"
+#undef CALL
+	SHIM_N_CALLS
+};
+
+enum shim_reason {
+	REASON_none,
+#define REASON(name, help) REASON_##name,
+#include "shim/reasons.def"
+#undef REASON
+	SHIM_N_REASONS
+};
+
+/* --- bind.c --- */
+
+/* Finds libmemcached's functions; cheap after the first time.  Fills memcached_real always. */
+void shim_bind(void);
+
+/* --- guard.c --- */
+
+struct shim_frame {
+	struct shim_frame *outer;
+	const memcached_st *handle;
+	const char *key; /* of a write; NULL in all other calls */
+	size_t n_key;
+};
+
+/*
+ * Opens a frame and counts the call.  NULL: an inner call, or the tower is
+ * off; then no frame is open and the real function is to be called.
+ */
+struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const memcached_st *handle);
+
+/* The same for a call that writes this key (its bytes are borrowed). */
+struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,
+			       const memcached_st *handle, const char *key, size_t n_key);
+
+void shim_end(struct shim_frame *frame);
+
+/* Around a callback of the program that we call ourselves: it may call anything. */
+struct shim_frame *shim_pause(void);
+void shim_resume(struct shim_frame *frame);
+
+void shim_count_passed(struct tower *tower, enum shim_reason reason);
+
+/* --- handles.c --- */
+
+struct shim_results; /* fetch.c */
+
+/* Where a key of this handle may be. */
+struct shim_server {
+	uint64_t place;
+	char *name;
+};
+
+/* What is kept for a handle, from its first use to memcached_free(). */
+struct shim_handle;
+
+struct shim_state {
+	/* Who the items of this handle are; recomputed where `fresh` is false. */
+	bool fresh;
+	enum shim_reason refused; /* why nothing may be served, or REASON_none */
+	const void *servers_seen;
+	size_t n_servers;
+	struct shim_server *servers;
+	size_t n_prefix; /* all namespaces of the wire */
+	char prefix[LAYER_KEY_MAX + 1];
+
+	bool namespaced;     /* the configured namespace stands in front of the program's */
+	bool encoding_known; /* `encoding` is that of the handle's key */
+	uint64_t encoding;   /* its fingerprint */
+	bool buffered;	     /* writes may wait in the handle's buffer */
+	bool unread;	     /* results may wait on the handle's connections */
+	struct shim_results *results; /* of an mget, not yet fetched; owned */
+};
+
+/* The handle's state, made if need be; NULL where there is no room. */
+struct shim_state *shim_state(struct tower *tower, memcached_st *handle);
+
+/* The handle's state as it is, made if need be, its items not looked at; NULL where no room. */
+struct shim_state *shim_state_new(const memcached_st *handle);
+
+/* The handle's state if there is one. */
+struct shim_state *shim_state_if_any(const memcached_st *handle);
+
+/* Forgets the handle: it ends, or begins anew at the same address. */
+void shim_forget(const memcached_st *handle);
+
+/* The handle's servers, hashes or namespace may have changed. */
+void shim_changed(const memcached_st *handle);
+
+/* --- item.c --- */
+
+/* A key of one item with room for its bytes. */
+struct shim_key {
+	struct layer_key key;
+	char wire[LAYER_KEY_MAX];
+};
+
+/*
+ * Who the item is.  The key's bytes are borrowed where the handle has no
+ * namespace, else composed in ret_key.  REASON_key leaves ret_key unset; any
+ * other reason (what the handle refuses) sets it.
+ */
+enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle, const char *group,
+			   size_t n_group, const char *key, size_t n_key, struct shim_key *ret_key);
+
+/* The same for a read, for which an empty group key is none. */
+enum shim_reason shim_item_read(const struct shim_state *state, const struct memcached_read *read,
+				const char *key, size_t n_key, struct shim_key *ret_key);
+
+/* Leaves the handle as after a real call that succeeded without errors. */
+void shim_succeeded(memcached_st *handle, bool counted_already);
+
+/* --- read.c --- */
+
+char *shim_get(enum shim_call call, struct memcached_read *read, const char *key, size_t n_key);
+memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read, const char *key,
+			      size_t n_key);
+
+/* --- fetch.c --- */
+
+/* The request of an mget, as the program wrote it. */
+struct shim_request {
+	const char *const *keys;
+	const size_t *lengths;
+	size_t n;
+	bool execute; /* mget_execute, with the callbacks */
+	memcached_execute_fn *callbacks;
+	void *context;
+	unsigned n_callbacks;
+};
+
+memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
+			     const struct shim_request *request);
+
+/* What an mget left is not wanted any more.  NULL is nothing. */
+void shim_drop_results(struct shim_state *state);
+
+/* --- write.c --- */
+
+memcached_return_t shim_write(enum shim_call call, enum layer_verb verb,
+			      struct memcached_call *write);
+
+/* --- change.c: what the configured namespace needs of a handle --- */
+
+/* Puts the configured namespace before the program's own, once. */
+void shim_namespace(struct tower *tower, memcached_st *handle, struct shim_state *state);
+
+#endif

@@ -1,0 +1,133 @@
+/* The work behind every entry point that writes; write_api.c has the entry points. */
+#include "shim/shim.h"
+
+/* The call, as it is passed to a function that makes it between two others. */
+struct perform {
+	enum layer_verb verb;
+	struct memcached_call *call;
+};
+
+static void perform(void *arg)
+{
+	struct perform *p = arg;
+
+	memcached_perform(p->verb, p->call);
+}
+
+static bool changes_expiry(enum layer_verb verb, const struct memcached_call *call)
+{
+	switch (verb) {
+	case LAYER_SET:
+	case LAYER_ADD:
+	case LAYER_REPLACE:
+	case LAYER_CAS:
+	case LAYER_TOUCH:
+		return true;
+	case LAYER_INCREMENT:
+	case LAYER_DECREMENT:
+		return call->with_initial &&
+		       (uint32_t)call->expiration != MEMCACHED_EXPIRATION_NOT_ADD;
+	default:
+		return false;
+	}
+}
+
+static void walk(struct tower *tower, enum layer_verb verb, struct memcached_call *call,
+		 const struct layer_key *key)
+{
+	struct layer_write write = {
+		.verb = verb,
+		.key = *key,
+		.value = call->value,
+		.n_value = call->n_value,
+		.flags = call->flags,
+		.exptime = call->expiration,
+		.changes_expiry = changes_expiry(verb, call),
+		.program = call,
+	};
+
+	tower_write(tower, &write);
+}
+
+/*
+ * A write that cannot be walked still happens: what it may have changed is
+ * forgotten.  A key that means something else on the wire may have changed
+ * anything.
+ */
+static void pass_on(struct tower *tower, enum shim_reason reason, enum layer_verb verb,
+		    struct memcached_call *call, const struct layer_key *key)
+{
+	struct perform p = { verb, call };
+
+	shim_count_passed(tower, reason);
+	if (reason != REASON_key && reason != REASON_handles) {
+		tower_change(tower, key, perform, &p);
+		return;
+	}
+	memcached_perform(verb, call);
+	if (memcached_outcome(call->handle, call->rc) != LAYER_UNSENT) {
+		tower_forget_all(tower);
+	}
+}
+
+memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct memcached_call *call)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin_write(&frame, id, call->handle, call->key, call->n_key);
+	struct shim_state *state;
+	struct shim_key item;
+	enum shim_reason reason = REASON_handles;
+
+	if (tower == NULL || call->handle == NULL) {
+		memcached_perform(verb, call);
+		if (tower) {
+			shim_end(&frame);
+		}
+		return call->rc;
+	}
+	state = shim_state(tower, call->handle);
+	shim_drop_results(state);
+	if (state) {
+		reason = shim_item(state, call->handle, call->by_key ? call->group : call->key,
+				   call->by_key ? call->n_group : call->n_key, call->key,
+				   call->n_key, &item);
+	}
+	if (reason == REASON_none) {
+		walk(tower, verb, call, &item.key);
+	} else {
+		pass_on(tower, reason, verb, call, &item.key);
+	}
+	if (state && call->rc == MEMCACHED_BUFFERED) {
+		state->buffered = true;
+	}
+	shim_end(&frame);
+	return call->rc;
+}
+
+struct flush {
+	memcached_st *handle;
+	time_t delay;
+	memcached_return_t rc;
+};
+
+static void flush(void *arg)
+{
+	struct flush *f = arg;
+
+	f->rc = memcached_real.memcached_flush(f->handle, f->delay);
+}
+
+SHIM_EXPORT memcached_return_t memcached_flush(memcached_st *handle, time_t delay)
+{
+	struct flush f = { handle, delay, MEMCACHED_FAILURE };
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_flush, handle);
+
+	if (tower == NULL) {
+		return memcached_real.memcached_flush(handle, delay);
+	}
+	shim_drop_results(shim_state_if_any(handle));
+	tower_flush(tower, delay, flush, &f);
+	shim_end(&frame);
+	return f.rc;
+}
