@@ -107,6 +107,20 @@ check: tests
 demo:
 	scripts/demo
 
+lint:
+	scripts/lint
+
+bench: all
+	bench/run
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/tower \
+		$(DESTDIR)$(PREFIX)/share/doc/tower
+	install -m 755 $(BUILD)/tower $(DESTDIR)$(PREFIX)/bin/tower
+	install -m 755 $(BUILD)/libtower.so $(DESTDIR)$(PREFIX)/lib/tower/libtower.so
+	install -m 644 README.md CHANGES.md LICENSE tower.ini.example docs/*.md \
+		$(DESTDIR)$(PREFIX)/share/doc/tower/
+
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 

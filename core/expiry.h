@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#define EXPIRY_RELATIVE_MAX_S (60 * 60 * 24 * 30)
+#define EXPIRY_RELATIVE_MAX_S (INT64_C(60) * 60 * 24 * 30)
 
 /* As a deadline of clock.h: CLOCK_NEVER, or nanoseconds; in the past: ended. */
 int64_t expiry_deadline_ns(int64_t exptime);

@@ -1,5 +1,6 @@
 #include "layers/memory.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ struct entry {
 	UT_hash_handle hh;
 	struct entry *newer;
 	struct entry *older;
-	unsigned holders; /* the table and every reader that copies; guards: layer.lock */
+	_Atomic unsigned holders; /* the table and every reader that copies */
 	uint32_t flags;
 	uint64_t slot;
 	uint64_t cas;
@@ -100,9 +101,10 @@ static void list_put_locked(struct layer *layer, struct entry *entry)
 	layer->newest = entry;
 }
 
-static void let_go_locked(struct entry *entry)
+/* The last one to let go frees it, with or without the lock. */
+static void let_go(struct entry *entry)
 {
-	if (--entry->holders == 0) {
+	if (atomic_fetch_sub_explicit(&entry->holders, 1, memory_order_acq_rel) == 1) {
 		free(entry);
 	}
 }
@@ -115,11 +117,13 @@ static void gauges_locked(const struct layer *layer)
 
 static void drop_locked(struct layer *layer, struct entry *entry)
 {
-	HASH_DEL(layer->table, entry);
+	/* The analyser does not know that table and list hold the same entries. */
+	HASH_DEL(layer->table, entry); // NOLINT(clang-analyzer-core.NullDereference)
 	list_take_locked(layer, entry);
 	layer->n_bytes -= entry_cost(entry->n_key, entry->n_value);
 	layer->n_items--;
-	let_go_locked(entry);
+	gauges_locked(layer);
+	let_go(entry);
 }
 
 static bool over_budget_locked(const struct layer *layer)
@@ -220,6 +224,7 @@ static bool add_locked(struct layer *layer, const struct table_key *key, struct 
 		drop_locked(layer, layer->oldest);
 		counter_add(&(*layer->counters)->evictions, 1);
 	}
+	gauges_locked(layer);
 	return true;
 }
 
@@ -243,7 +248,6 @@ static void put(struct layer *layer, const struct offer *offer)
 	if (!stored) {
 		forget_locked(layer, &key);
 	}
-	gauges_locked(layer);
 	lock_release(&layer->lock);
 	if (!stored) {
 		free(entry);
@@ -277,17 +281,10 @@ static struct entry *look_up(struct layer *layer, const struct layer_item *item,
 			list_take_locked(layer, entry);
 			list_put_locked(layer, entry);
 		}
-		entry->holders++;
+		atomic_fetch_add_explicit(&entry->holders, 1, memory_order_relaxed);
 	}
 	lock_release(&layer->lock);
 	return entry;
-}
-
-static void let_go(struct layer *layer, struct entry *entry)
-{
-	lock_take(&layer->lock);
-	let_go_locked(entry);
-	lock_release(&layer->lock);
 }
 
 /* False where the program's memory is out. */
@@ -332,7 +329,7 @@ static void memory_get(struct layer *layer, struct layer_batch *batch)
 			if (batch->probe || answer(item, entry, &batch->allocator)) {
 				item->answer = LAYER_HIT;
 			}
-			let_go(layer, entry);
+			let_go(entry);
 		}
 		if (item->answer == LAYER_HIT) {
 			hits++;
@@ -396,7 +393,6 @@ static void memory_written(struct layer *layer, const struct layer_write *write)
 	table_key_make(&key, &write->key);
 	lock_take(&layer->lock);
 	forget_locked(layer, &key);
-	gauges_locked(layer);
 	lock_release(&layer->lock);
 }
 
@@ -405,9 +401,8 @@ static void memory_flush(struct layer *layer)
 	lock_take(&layer->lock);
 	counter_add(&(*layer->counters)->invalidated, layer->n_items);
 	while (layer->oldest) {
-		drop_locked(layer, layer->oldest);
+		drop_locked(layer, layer->oldest); // NOLINT(clang-analyzer-unix.Malloc)
 	}
-	gauges_locked(layer);
 	lock_release(&layer->lock);
 }
 

@@ -1,0 +1,416 @@
+/* Does the walk ask, fill and tell its layers as layer.h promises?  With layers that only remember.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "core/tower.h"
+
+/* One value under one key, and what the layer was asked. */
+struct layer {
+	bool has;
+	bool down;
+	char value[16];
+	uint64_t slot;
+	unsigned gets;
+	unsigned submits;
+	unsigned fills;
+	unsigned flushes;
+	unsigned told;
+	enum layer_outcome told_outcome;
+	uint64_t told_slot;
+	bool busy_when_told;	    /* the slot, seen by somebody else */
+	enum layer_outcome outcome; /* of a write: the authority only */
+};
+
+static struct tower tower;
+static struct layer memory;
+static struct layer authority;
+static struct layer deep;
+
+static struct layer_key key_of(const char *text)
+{
+	return (struct layer_key){ .wire = text,
+				   .n_wire = strlen(text),
+				   .hash = hash_bytes(text, strlen(text)),
+				   .place = 1,
+				   .server = "server:1" };
+}
+
+static void answer(struct layer *layer, struct layer_batch *batch, struct layer_item *item)
+{
+	item->answer = layer->down ? LAYER_DOWN : layer->has ? LAYER_HIT : LAYER_MISS;
+	if (item->answer == LAYER_HIT) {
+		item->value = layer->value;
+		item->n_value = strlen(layer->value);
+		item->deadline_ns = CLOCK_NEVER;
+		batch->n_hits++;
+	}
+}
+
+static void get_above(struct layer *layer, struct layer_batch *batch)
+{
+	layer->gets++;
+	for (size_t i = 0; i < batch->n_items; i++) {
+		struct layer_item *item = &batch->items[i];
+
+		if (item->answer != LAYER_HIT && item->slot != LAYER_SLOT_BUSY) {
+			answer(layer, batch, item);
+		}
+	}
+}
+
+static void get_authority(struct layer *layer, struct layer_batch *batch)
+{
+	layer->gets++;
+	for (size_t i = 0; i < batch->n_items; i++) {
+		if (batch->items[i].answer != LAYER_HIT) {
+			answer(layer, batch, &batch->items[i]);
+		}
+	}
+}
+
+static void get_deep(struct layer *layer, struct layer_batch *batch)
+{
+	layer->gets++;
+	for (size_t i = 0; i < batch->n_items; i++) {
+		struct layer_item *item = &batch->items[i];
+
+		if (item->answer == LAYER_MISS && item->slot != LAYER_SLOT_BUSY) {
+			answer(layer, batch, item);
+		}
+	}
+}
+
+static bool submit(struct layer *layer, struct layer_batch *batch)
+{
+	layer->submits++;
+	return true;
+}
+
+static bool submit_fails(struct layer *layer, struct layer_batch *batch)
+{
+	return false;
+}
+
+static void fill(struct layer *layer, const struct layer_batch *batch, uint8_t own)
+{
+	for (size_t i = 0; i < batch->n_items; i++) {
+		const struct layer_item *item = &batch->items[i];
+
+		if (item->answer == LAYER_HIT && item->layer > own &&
+		    item->slot != LAYER_SLOT_BUSY) {
+			layer->fills++;
+			layer->slot = item->slot;
+		}
+	}
+}
+
+static void write_authority(struct layer *layer, struct layer_write *write)
+{
+	write->outcome = layer->outcome;
+}
+
+static void written(struct layer *layer, const struct layer_write *write)
+{
+	layer->told++;
+	layer->told_outcome = write->outcome;
+	layer->told_slot = write->slot;
+	layer->busy_when_told = slots_load(tower.slots, write->key.hash) == LAYER_SLOT_BUSY;
+}
+
+static void flush(struct layer *layer)
+{
+	layer->flushes++;
+}
+
+static const struct layer_ops memory_fake = {
+	.name = "memory",
+	.capabilities = LAYER_PRIVATE,
+	.get = get_above,
+	.fill = fill,
+	.written = written,
+	.flush = flush,
+};
+static struct layer_ops authority_fake = {
+	.name = "memcached",
+	.capabilities = LAYER_AUTHORITY,
+	.get = get_authority,
+	.write = write_authority,
+};
+static const struct layer_ops deep_fake = {
+	.name = "redis",
+	.capabilities = LAYER_SHARED | LAYER_DEEP,
+	.get = get_deep,
+	.written = written,
+	.flush = flush,
+};
+
+static int setup(void **state)
+{
+	memset(&memory, 0, sizeof(memory));
+	memset(&authority, 0, sizeof(authority));
+	memset(&deep, 0, sizeof(deep));
+	memset(&tower, 0, sizeof(tower));
+	authority_fake.submit = NULL;
+	tower.slots = slots_open(64);
+	tower.layers[0] = (struct tower_layer){ &memory_fake, &memory };
+	tower.layers[1] = (struct tower_layer){ &authority_fake, &authority };
+	tower.layers[2] = (struct tower_layer){ &deep_fake, &deep };
+	tower.n_layers = 3;
+	tower.authority = 1;
+	clock_fake(1000 * CLOCK_NS_PER_S, 1700000000);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	slots_close(&tower.slots);
+	clock_fake(0, 0);
+	return 0;
+}
+
+static struct layer_item read_one(const char *key)
+{
+	struct layer_item item = { .key = key_of(key) };
+	struct layer_batch batch = { .items = &item, .n_items = 1 };
+
+	if (tower_read_begin(&tower, &batch)) {
+		tower_read_end(&tower, &batch);
+	}
+	return item;
+}
+
+static struct layer_write write_one(const char *key, enum layer_outcome outcome)
+{
+	struct layer_write write = { .verb = LAYER_SET,
+				     .key = key_of(key),
+				     .value = "v",
+				     .n_value = 1,
+				     .changes_expiry = true };
+
+	authority.outcome = outcome;
+	tower_write(&tower, &write);
+	return write;
+}
+
+static void test_hit_above__asks_nobody_below(void **state)
+{
+	memory.has = true;
+	assert_int_equal(read_one("a").layer, 0);
+	assert_int_equal(authority.gets + deep.gets + memory.fills, 0);
+}
+
+static void test_hit_at_the_authority__is_filled_above_and_not_asked_deeper(void **state)
+{
+	authority.has = true;
+	assert_int_equal(read_one("a").layer, 1);
+	assert_int_equal(memory.fills, 1);
+	assert_true(memory.slot == slots_load(tower.slots, key_of("a").hash));
+	assert_int_equal(deep.gets, 0);
+}
+
+static void test_clean_miss__goes_deeper_and_fills(void **state)
+{
+	deep.has = true;
+	assert_int_equal(read_one("a").layer, 2);
+	assert_int_equal(memory.fills, 1);
+}
+
+static void test_miss_everywhere__is_a_miss(void **state)
+{
+	assert_int_equal(read_one("a").answer, LAYER_MISS);
+	assert_int_equal(memory.fills, 0);
+}
+
+static void test_authority_down__is_not_a_miss(void **state)
+{
+	authority.down = true;
+	deep.has = true;
+	assert_int_equal(read_one("a").answer, LAYER_DOWN);
+	assert_int_equal(memory.fills, 0);
+}
+
+static void test_busy_slot__is_answered_by_the_authority_alone(void **state)
+{
+	struct slots_ticket ticket;
+
+	memory.has = true;
+	deep.has = true;
+	slots_enter(tower.slots, key_of("a").hash, &ticket);
+	assert_int_equal(read_one("a").answer, LAYER_MISS);
+	authority.has = true;
+	assert_int_equal(read_one("a").layer, 1);
+	assert_int_equal(memory.fills, 0);
+}
+
+/* A writer comes between the authority's miss and the deep read. */
+static void get_with_writer(struct layer *layer, struct layer_batch *batch)
+{
+	struct slots_ticket ticket;
+
+	get_authority(layer, batch);
+	slots_enter(tower.slots, batch->items[0].key.hash, &ticket);
+	slots_leave(tower.slots, &ticket);
+}
+
+static void test_write_since_the_read_began__takes_the_deep_answer_away(void **state)
+{
+	void (*get)(struct layer *, struct layer_batch *) = authority_fake.get;
+
+	deep.has = true;
+	authority_fake.get = get_with_writer;
+	assert_int_equal(read_one("a").answer, LAYER_MISS);
+	authority_fake.get = get;
+	assert_int_equal(memory.fills, 0);
+}
+
+static void test_submit_fails__ends_the_read(void **state)
+{
+	struct layer_item item = { .key = key_of("a") };
+	struct layer_batch batch = { .items = &item, .n_items = 1 };
+
+	authority_fake.submit = submit_fails;
+	assert_false(tower_read_begin(&tower, &batch));
+	assert_int_equal(authority.gets, 0);
+}
+
+static void test_batch_found_above__asks_the_authority_nothing(void **state)
+{
+	authority_fake.submit = submit;
+	memory.has = true;
+	assert_int_equal(read_one("a").layer, 0);
+	assert_int_equal(authority.submits + authority.gets, 0);
+}
+
+static void test_probe__fills_nothing(void **state)
+{
+	struct layer_item item = { .key = key_of("a") };
+	struct layer_batch batch = { .items = &item, .n_items = 1, .probe = true };
+
+	authority.has = true;
+	assert_true(tower_read_begin(&tower, &batch));
+	tower_read_end(&tower, &batch);
+	assert_int_equal(item.answer, LAYER_HIT);
+	assert_int_equal(memory.fills, 0);
+}
+
+static void test_write__tells_shared_layers_before_the_slot_is_left_and_private_ones_after(
+	void **state)
+{
+	struct layer_write write = write_one("a", LAYER_DONE);
+
+	assert_int_equal(write.outcome, LAYER_DONE);
+	assert_int_equal(deep.told, 1);
+	assert_true(deep.busy_when_told);
+	assert_int_equal(memory.told, 1);
+	assert_false(memory.busy_when_told);
+	assert_true(memory.told_slot == slots_load(tower.slots, write.key.hash));
+}
+
+static void test_write_beside_another__keeps_nothing_in_memory(void **state)
+{
+	struct slots_ticket ticket;
+
+	slots_enter(tower.slots, key_of("a").hash, &ticket);
+	write_one("a", LAYER_DONE);
+	assert_true(memory.told_slot == LAYER_SLOT_BUSY);
+}
+
+static void test_expiry__is_capped_where_it_counts(void **state)
+{
+	struct layer_write write = {
+		.verb = LAYER_SET, .key = key_of("a"), .exptime = 7200, .changes_expiry = true
+	};
+
+	tower.config.memcached_ttl = 60 * CLOCK_NS_PER_S;
+	tower_write(&tower, &write);
+	assert_int_equal(write.exptime, 60);
+	assert_true(write.deadline_ns == 1060 * CLOCK_NS_PER_S);
+	write = (struct layer_write){ .verb = LAYER_DELETE, .key = key_of("a") };
+	tower_write(&tower, &write);
+	assert_int_equal(write.exptime, 0);
+}
+
+static void nothing(void *arg)
+{
+}
+
+static void test_flush__empties_all_layers_and_changes_all_tokens(void **state)
+{
+	uint64_t before = slots_load(tower.slots, 1);
+
+	tower_flush(&tower, 0, nothing, NULL);
+	assert_int_equal(memory.flushes, 1);
+	assert_int_equal(deep.flushes, 1);
+	assert_true(slots_load(tower.slots, 1) != before);
+}
+
+static void test_flush_later__takes_effect_at_its_time_and_deep_copies_wait(void **state)
+{
+	deep.has = true;
+	tower_flush(&tower, 10, nothing, NULL);
+	assert_int_equal(memory.flushes, 0);
+	assert_int_equal(read_one("a").answer, LAYER_MISS);
+	write_one("a", LAYER_DONE);
+	assert_int_equal(deep.told_outcome, LAYER_DROPPED);
+	clock_fake(1020 * CLOCK_NS_PER_S, 1700000020);
+	read_one("a");
+	assert_int_equal(memory.flushes, 1);
+	assert_int_equal(deep.flushes, 1);
+}
+
+static void test_change__tells_all_layers_to_forget(void **state)
+{
+	struct layer_key key = key_of("a");
+
+	tower_change(&tower, &key, nothing, NULL);
+	assert_int_equal(memory.told_outcome, LAYER_DROPPED);
+	assert_int_equal(deep.told_outcome, LAYER_DROPPED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_hit_above__asks_nobody_below, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_hit_at_the_authority__is_filled_above_and_not_asked_deeper, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_clean_miss__goes_deeper_and_fills, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_miss_everywhere__is_a_miss, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_authority_down__is_not_a_miss, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_busy_slot__is_answered_by_the_authority_alone,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_write_since_the_read_began__takes_the_deep_answer_away, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_submit_fails__ends_the_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_batch_found_above__asks_the_authority_nothing,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_probe__fills_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_write__tells_shared_layers_before_the_slot_is_left_and_private_ones_after,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_beside_another__keeps_nothing_in_memory,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_expiry__is_capped_where_it_counts, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_flush__empties_all_layers_and_changes_all_tokens, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_flush_later__takes_effect_at_its_time_and_deep_copies_wait, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_change__tells_all_layers_to_forget, setup,
+						teardown),
+	};
+
+	return cmocka_run_group_tests_name("tower", tests, NULL, NULL);
+}
