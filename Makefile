@@ -3,7 +3,9 @@
 # Variables: CC, DEVELOPER=1 (warnings are errors, assertions on),
 # SANITIZE=address,undefined or SANITIZE=thread, BUILD=folder, DESTDIR, PREFIX.
 
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC       = gcc
+endif
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=

@@ -123,12 +123,13 @@ static char *server_name(const memcached_instance_st *server)
 {
 	char name[SERVER_NAME_MAX];
 	const char *host = memcached_real.memcached_server_name(server);
+	unsigned port = memcached_real.memcached_server_port(server);
 
-	if (host && host[0] == '/') {
-		snprintf(name, sizeof(name), "%s", host);
+	if (port == 0) {
+		/* A unix socket; a relative path is another one in another folder. */
+		snprintf(name, sizeof(name), "%s", host ? host : "");
 	} else {
-		snprintf(name, sizeof(name), "%s:%u", host ? host : "",
-			 (unsigned)memcached_real.memcached_server_port(server));
+		snprintf(name, sizeof(name), "%s:%u", host ? host : "", port);
 	}
 	return strdup(name);
 }
