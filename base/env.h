@@ -11,8 +11,8 @@
 
 #include <stddef.h>
 
-#define ENV_NAMES_MAX 128     /* variables kept */
-#define ENV_BYTES_MAX 16384   /* bytes kept, names and values together */
+#define ENV_NAMES_MAX 128   /* variables kept */
+#define ENV_BYTES_MAX 16384 /* bytes kept, names and values together */
 
 /* Copies all variables whose name begins with TOWER_; replaces any earlier copy. */
 void env_capture(char *const *environment);

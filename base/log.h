@@ -7,6 +7,7 @@
  * locale, or a descriptor that the host did not have open as its stderr when
  * the library was loaded.
  *
+ * A line that would have to wait (a full pipe) or that nobody reads is lost.
  * Any thread may call anything here.  Lines beyond LOG_BURST in one second
  * are counted and reported by the first line of a later second.
  */
@@ -22,7 +23,7 @@ enum log_level {
 	LOG_LEVEL_DEBUG,
 };
 
-#define LOG_BURST 20     /* lines a second */
+#define LOG_BURST 20	 /* lines a second */
 #define LOG_LINE_MAX 512 /* bytes of a line; longer ones are cut */
 
 /*
@@ -36,7 +37,11 @@ bool log_open(const char *target, enum log_level level);
 /* Closes what log_open() opened; stderr and LOG_LEVEL_WARN again. */
 void log_close(void);
 
-/* Remembers whether stderr is open; the library's constructor calls it. */
+/*
+ * Remembers which file stderr is, if it is open: lines go there only while it
+ * is still the same.  The library's constructor calls it, before any other
+ * module registers with base/fork.h: the log's lock is the last of all.
+ */
 void log_remember_stderr(void);
 
 bool log_wants(enum log_level level);

@@ -16,10 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #define CONFIG_FILE_DEFAULT "/etc/tower.ini"
-#define CONFIG_TEXT_MAX 512       /* bytes of a text value, NUL included */
-#define CONFIG_WHY_MAX 1024       /* bytes of an error, NUL included */
+#define CONFIG_TEXT_MAX 512	  /* bytes of a text value, NUL included */
+#define CONFIG_WHY_MAX 1024	  /* bytes of an error, NUL included */
+#define CONFIG_NO_GROUP ((gid_t)-1)
 #define CONFIG_FILE_MAX (1 << 20) /* bytes of a file; larger ones are refused */
 
 /* Bits of tower_layers; memcached is always in. */
@@ -28,6 +30,9 @@ enum config_layer {
 	CONFIG_LAYER_MEMCACHED = 1 << 1,
 	CONFIG_LAYER_REDIS = 1 << 2,
 };
+
+/* Places in the words of CHOICE keys; those of log_level are enum log_level. */
+enum config_coherence { CONFIG_COHERENCE_HOST, CONFIG_COHERENCE_NONE };
 
 enum config_rtld_deepbind { CONFIG_DEEPBIND_CLEAR, CONFIG_DEEPBIND_KEEP };
 
@@ -55,12 +60,11 @@ struct config {
 #define CONFIG_FIELD_TIME int64_t
 #define CONFIG_FIELD_CHOICE unsigned
 #define CONFIG_FIELD_LAYERS unsigned
-#define KEY(section, key, type, def, min, max, allowed, help) \
-	CONFIG_FIELD_##type section##_##key;
+#define KEY(section, key, type, def, min, max, allowed, help) CONFIG_FIELD_##type section##_##key;
 #include "core/config.def"
 #undef KEY
-	bool disabled;      /* TOWER_DISABLE=1 */
-	config_text file;   /* that was read, or empty */
+	bool disabled;	  /* TOWER_DISABLE=1: all else is defaults, nothing was read */
+	config_text file; /* that was read, or empty */
 	enum config_source source[CONFIG_N_KEYS];
 	unsigned line[CONFIG_N_KEYS]; /* in the file, where it came from there */
 };
@@ -78,20 +82,38 @@ enum config_status {
  */
 enum config_status config_load(struct config *ret_config, const char *file, char *ret_why);
 
-/* One "section.key=value" of the command line. */
+/*
+ * One "section.key=value" of the command line.  *config is untouched where it
+ * is wrong; it need not have been loaded to find that out.
+ */
 enum config_status config_option(struct config *config, const char *option, char *ret_why);
 
-/* The value of a key as it would be written in a file (sizes and times with units). */
+/* The key that "section.key" or "section.key=value" names; CONFIG_N_KEYS where there is none. */
+enum config_key config_find(const char *name);
+
+/*
+ * The value of a key as it would be written in a file (sizes and times with
+ * units).  This is the value itself: redis.url may hold a password.
+ */
 void config_format(const struct config *config, enum config_key key, char *ret_text, size_t n);
 
 /* The environment's name of a key ("TOWER_MEMORY_TTL"); `ret_name` has 64 bytes. */
 void config_environment_name(enum config_key key, char *ret_name);
 
-/* What check-config prints: every key, its value, where it came from; unknown TOWER_ variables. */
+/*
+ * What check-config prints: every key, its value, where it came from; unknown
+ * TOWER_ variables.  A password in redis.url is replaced by ***.
+ */
 void config_print(const struct config *config, FILE *out);
 
 /* tower.ini.example: every key commented out at its default, with its help. */
 void config_print_example(FILE *out);
+
+/* The group of that name, or CONFIG_NO_GROUP. */
+gid_t config_group(const char *name);
+
+/* Where the table of slots lies: coherence.path, or the default made of user or group, and name. */
+void config_slots_path(const struct config *config, char *ret_path, size_t n);
 
 /* Where the statistics lie: stats.path, or the default made of user and name. */
 void config_stats_path(const struct config *config, char *ret_path, size_t n);

@@ -1,0 +1,54 @@
+/*
+ * cli.h - the command line `tower`: what its commands share.
+ *
+ * Every command takes -c FILE and -o section.key=value, reads them with
+ * cli_parse(), and returns the program's exit status.  Errors go to stderr,
+ * one line that begins with "tower: "; what was asked for goes to stdout.
+ *
+ * One thread.
+ */
+#ifndef TOWER_CLI_CLI_H
+#define TOWER_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/config.h"
+
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_FAILED = 1,
+	CLI_USAGE = 2,
+	CLI_CANNOT_EXECUTE = 126, /* as shells do */
+	CLI_NOT_FOUND = 127,
+};
+
+/* More -o than there are keys would only repeat themselves. */
+#define CLI_OPTIONS_MAX 128
+
+/* What every command accepts.  All strings are borrowed from argv. */
+struct cli_options {
+	const char *file; /* -c; NULL: TOWER_CONFIG or the default */
+	const char *options[CLI_OPTIONS_MAX];
+	size_t n_options; /* -o, in order; the later wins */
+};
+
+/*
+ * Loads the configuration that the options, the environment and the file
+ * name.  False where it is wrong; the error is then already on stderr.
+ */
+bool cli_load_config(const struct cli_options *options, struct config *ret);
+
+/* "tower: " and the text, as one line on stderr. */
+__attribute__((format(printf, 1, 2))) void cli_error(const char *format, ...);
+
+/*
+ * The commands.  argv[0] is the command's name, and what follows has neither
+ * -c nor -o: main() has taken them into `options`.  --help, too, is answered
+ * by main().
+ */
+int cli_stat(const struct cli_options *options, int argc, char **argv);
+int cli_check_config(const struct cli_options *options, int argc, char **argv);
+int cli_run(const struct cli_options *options, int argc, char **argv);
+
+#endif

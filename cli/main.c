@@ -1,0 +1,219 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "cli/cli.h"
+
+struct command {
+	const char *name;
+	int (*run)(const struct cli_options *options, int argc, char **argv);
+	bool wraps; /* another command follows, whose options are not ours */
+	const char *help;
+};
+
+static const struct command commands[] = {
+	{ "run", cli_run, true,
+	  "usage: tower run [-c FILE] [-o section.key=value]... [--] COMMAND...\n"
+	  "\n"
+	  "Runs COMMAND under libtower.  Its exit status and signals are COMMAND's own;\n"
+	  "127: it was not found, 126: it could not be executed, 1: the configuration is\n"
+	  "wrong or libtower.so is missing, 2: usage.\n" },
+	{ "check-config", cli_check_config, false,
+	  "usage: tower check-config [-c FILE] [-o section.key=value]...\n"
+	  "       tower check-config --example\n"
+	  "\n"
+	  "Prints the effective configuration, and for each key where it came from.  Exits\n"
+	  "with 1 where something is wrong.  --example prints all keys at their defaults.\n" },
+	{ "stat", cli_stat, false,
+	  "usage: tower stat [-c FILE] [-o section.key=value]... [--json] [--pid PID]\n"
+	  "                  [--layer NAME]\n"
+	  "\n"
+	  "Prints the statistics of the domain that the configuration names, of one process\n"
+	  "or of one layer (memory, memcached, redis).\n" },
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const char usage[] =
+	"usage: tower COMMAND [-c FILE] [-o section.key=value]... [ARGUMENT]...\n"
+	"\n"
+	"  run           run a program under libtower\n"
+	"  check-config  print the effective configuration, or what is wrong with it\n"
+	"  stat          print the statistics\n"
+	"\n"
+	"  -c FILE               the configuration, instead of TOWER_CONFIG or /etc/tower.ini\n"
+	"  -o section.key=value  overrules the file and the environment\n"
+	"\n"
+	"`tower COMMAND --help` says more; `tower --version` prints the version.\n";
+
+void cli_error(const char *format, ...)
+{
+	va_list args;
+
+	fputs("tower: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+bool cli_load_config(const struct cli_options *options, struct config *ret)
+{
+	char why[CONFIG_WHY_MAX];
+	struct config config;
+
+	if (config_load(&config, options->file, why) != CONFIG_OK) {
+		cli_error("%s", why);
+		return false;
+	}
+	for (size_t i = 0; i < options->n_options; i++) {
+		if (config_option(&config, options->options[i], why) != CONFIG_OK) {
+			cli_error("%s", why);
+			return false;
+		}
+	}
+	*ret = config;
+	return true;
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (strcmp(commands[i].name, name) == 0) {
+			return &commands[i];
+		}
+	}
+	return NULL;
+}
+
+/* A wrong -o is a matter of usage, whatever the file says: found before anything is loaded. */
+static bool add_option(struct cli_options *options, const char *option)
+{
+	char why[CONFIG_WHY_MAX];
+	struct config scratch = { 0 };
+
+	if (options->n_options == CLI_OPTIONS_MAX) {
+		cli_error("more than %d options -o", CLI_OPTIONS_MAX);
+		return false;
+	}
+	if (config_option(&scratch, option, why) != CONFIG_OK) {
+		cli_error("%s", why);
+		return false;
+	}
+	options->options[options->n_options++] = option;
+	return true;
+}
+
+/* Whether our own arguments end before this one. */
+static bool ends_options(const struct command *command, const char *argument)
+{
+	return strcmp(argument, "--") == 0 || (command->wraps && argument[0] != '-');
+}
+
+/* Moves -c and -o out of argv into *options. */
+static bool take_options(const struct command *command, struct cli_options *options, int *argc,
+			 char **argv)
+{
+	int n = 1;
+	int i = 1;
+
+	for (; i < *argc && !ends_options(command, argv[i]); i++) {
+		const char *argument = argv[i];
+		bool is_file = strncmp(argument, "-c", 2) == 0;
+		const char *value = argument + 2;
+
+		if (!is_file && strncmp(argument, "-o", 2) != 0) {
+			argv[n++] = argv[i];
+			continue;
+		}
+		if (*value == '\0') {
+			value = argv[++i];
+		}
+		if (!value) {
+			cli_error("%s needs a value; see `tower %s --help`", argument,
+				  command->name);
+			return false;
+		}
+		if (is_file) {
+			options->file = value;
+		} else if (!add_option(options, value)) {
+			return false;
+		}
+	}
+	while (i < *argc) {
+		argv[n++] = argv[i++];
+	}
+	argv[n] = NULL;
+	*argc = n;
+	return true;
+}
+
+static bool wants_help(const struct command *command, char **argv)
+{
+	for (char **argument = argv + 1; *argument; argument++) {
+		if (ends_options(command, *argument)) {
+			return false;
+		}
+		if (strcmp(*argument, "--help") == 0 || strcmp(*argument, "-h") == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+	struct cli_options options = { 0 };
+
+	if (wants_help(command, argv)) {
+		fputs(command->help, stdout);
+		return CLI_OK;
+	}
+	if (!take_options(command, &options, &argc, argv)) {
+		return CLI_USAGE;
+	}
+	return command->run(&options, argc, argv);
+}
+
+static int dispatch(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2) {
+		fputs(usage, stderr);
+		return CLI_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		fputs(usage, stdout);
+		return CLI_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("tower " TOWER_VERSION);
+		return CLI_OK;
+	}
+	command = find_command(argv[1]);
+	if (!command) {
+		cli_error("\"%s\" is no command; try run, check-config or stat, or `tower --help`",
+			  argv[1]);
+		return CLI_USAGE;
+	}
+	return run_command(command, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	env_capture(environ);
+	log_remember_stderr();
+	status = dispatch(argc, argv);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		cli_error("cannot write: %m");
+		return status == CLI_OK ? CLI_FAILED : status;
+	}
+	return status;
+}
