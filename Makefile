@@ -24,6 +24,10 @@ CPPFLAGS += -DTOWER_DEVELOPER
 else
 CPPFLAGS += -DNDEBUG
 endif
+# A planted fault, for tests that must notice it (base/fault.def).
+ifdef FAULT
+CPPFLAGS += -DTOWER_FAULT=$(FAULT)
+endif
 ifdef SANITIZE
 STD      += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 LDFLAGS  += -fsanitize=$(SANITIZE)

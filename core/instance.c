@@ -10,9 +10,6 @@
 #include "layers/memory.h"
 #include "layers/redis.h"
 
-/* Enough that two keys in use at once rarely share one. */
-#define SLOTS 65536
-
 enum config_state { CONFIG_UNREAD, CONFIG_READ, CONFIG_UNUSABLE };
 
 static struct lock open_lock = LOCK_INIT(LOCK_RANK_TOWER); /* guards: everything below */
@@ -28,6 +25,9 @@ static struct tower *inherited;
 static void fork_prepare(void)
 {
 	lock_take(&open_lock);
+	if (tower.slots) {
+		slots_prepare(tower.slots);
+	}
 	for (uint8_t i = 0; i < tower.n_layers; i++) {
 		if (tower.layers[i].ops->prepare) {
 			tower.layers[i].ops->prepare(tower.layers[i].layer);
@@ -42,6 +42,9 @@ static void fork_parent(void)
 			tower.layers[i - 1].ops->parent(tower.layers[i - 1].layer);
 		}
 	}
+	if (tower.slots) {
+		slots_parent(tower.slots);
+	}
 	lock_release(&open_lock);
 }
 
@@ -50,6 +53,9 @@ static void fork_child(void)
 	struct tower *now = atomic_load_explicit(&instance, memory_order_relaxed);
 
 	lock_reset(&open_lock);
+	if (tower.slots) {
+		slots_child(tower.slots);
+	}
 	for (uint8_t i = 0; i < tower.n_layers; i++) {
 		if (tower.layers[i].ops->child) {
 			tower.layers[i].ops->child(tower.layers[i].layer);
@@ -146,9 +152,9 @@ static bool add_layer(const struct layer_ops *ops, struct layer *layer)
 	return layer != NULL;
 }
 
-static bool open_layers(const struct tower_plug *plug)
+static bool open_layers(const struct tower_plug *plug, bool memory_allowed)
 {
-	if ((config.tower_layers & CONFIG_LAYER_MEMORY) && !add_layer(&memory_ops, open_memory())) {
+	if (memory_allowed && !add_layer(&memory_ops, open_memory())) {
 		return false;
 	}
 	tower.authority = tower.n_layers;
@@ -170,9 +176,51 @@ static void close_all(void)
 	stats_close(&tower.stats);
 }
 
+/*
+ * The table of the domain, or a private one: with coherence.mode none, or where
+ * there is no other.  In the last case *ret_whole is false: a promise is kept
+ * or not made, so memory serves nothing.
+ */
+static struct slots *open_slots(bool *ret_whole)
+{
+	char path[CONFIG_TEXT_MAX];
+	struct slots_options options = { .n = config.coherence_slots, .group = SHM_NO_GROUP };
+	struct slots *slots = NULL;
+	const char *why;
+
+	*ret_whole = true;
+	if (config.coherence_mode == CONFIG_COHERENCE_HOST) {
+		config_slots_path(&config, path, sizeof(path));
+		options.path = path;
+		if (config.coherence_group[0]) {
+			options.group = config_group(config.coherence_group);
+		}
+		slots = slots_open(&options, &why);
+		if (slots == NULL) {
+			log_line(LOG_LEVEL_WARN,
+				 "%s: %s; memory serves nothing in this process, and others may "
+				 "read "
+				 "what it writes up to memory.ttl late",
+				 path, why);
+			*ret_whole = false;
+			options.path = NULL;
+		}
+	}
+	return slots ? slots : slots_open(&options, &why);
+}
+
+/* A write died half-way: what Redis holds of its key may be older than memcached's value. */
+static void doubt_redis(void *owner)
+{
+	struct stats *stats = owner;
+
+	atomic_fetch_add(&stats->redis->unclean, 1);
+}
+
 static bool open_locked(const struct tower_plug *plug)
 {
 	char path[CONFIG_TEXT_MAX];
+	bool whole;
 
 	config_read_locked();
 	if (config_state != CONFIG_READ) {
@@ -182,8 +230,11 @@ static bool open_locked(const struct tower_plug *plug)
 	config_stats_path(&config, path, sizeof(path));
 	tower.stats =
 		stats_open(config.stats_enabled ? path : NULL, config.tower_name, &plug->names);
-	tower.slots = slots_open(SLOTS);
-	if (tower.stats && tower.slots && open_layers(plug)) {
+	tower.slots = open_slots(&whole);
+	if (tower.stats && tower.slots &&
+	    open_layers(plug, whole && (config.tower_layers & CONFIG_LAYER_MEMORY))) {
+		tower.flushes = slots_flushes(tower.slots);
+		slots_on_repair(tower.slots, doubt_redis, tower.stats);
 		return true;
 	}
 	close_all();
@@ -203,6 +254,7 @@ static struct tower *take_up(const struct tower_plug *plug)
 	if (now == NULL) {
 		if (inherited) {
 			stats_claim(inherited->stats);
+			slots_claim(inherited->slots);
 			now = inherited;
 			inherited = NULL;
 		} else {

@@ -1,21 +1,13 @@
-#include "core/slots.h"
+#include "core/slots_file.h"
 
-#include <stdatomic.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "layers/layer.h"
-
-/*
- * A slot's word: the version above, the number of writes in flight below.
- * Entering adds a version and a write, leaving adds a version and takes the
- * write back, so one addition does each.
- */
-#define IN_FLIGHT_BITS 12
-#define IN_FLIGHT ((UINT64_C(1) << IN_FLIGHT_BITS) - 1)
-#define VERSION (UINT64_C(1) << IN_FLIGHT_BITS)
-#define ENTER (VERSION + 1)
-#define LEAVE (VERSION - 1)
 
 /*
  * A token: flushes above, version below.  It repeats after 2^20 flushes or
@@ -24,106 +16,247 @@
 #define TOKEN_VERSION_BITS 44
 #define TOKEN_VERSION ((UINT64_C(1) << TOKEN_VERSION_BITS) - 1)
 
-struct slots {
-	size_t mask;
-	_Atomic uint64_t flushes;
-	/* An announced flush; from_ns is 0 where there is none. */
-	_Atomic int64_t from_ns;
-	_Atomic int64_t until_ns;
-	_Atomic uint64_t words[];
-};
-
-struct slots *slots_open(size_t n)
+static size_t page_up(size_t n)
 {
-	size_t size = 2;
-	struct slots *slots;
+	return (n + SLOTS_PAGE_BYTES - 1) / SLOTS_PAGE_BYTES * SLOTS_PAGE_BYTES;
+}
 
-	while (size < n && size < ((size_t)1 << 24)) {
+static size_t power_of_two(size_t n)
+{
+	size_t size = SLOTS_MIN;
+
+	while (size < n && size < SLOTS_MAX) {
 		size *= 2;
 	}
-	slots = calloc(1, sizeof(*slots) + size * sizeof(slots->words[0]));
-	if (slots) {
-		slots->mask = size - 1;
+	return size;
+}
+
+/* Where everything lies; the same in every process, given n. */
+static void lay_out(struct slots *slots, size_t n, struct shm_kind *kind)
+{
+	size_t ends_offset = SLOTS_PAGE_BYTES + page_up(n * sizeof(*slots->words));
+
+	slots->mask = n - 1;
+	slots->records_offset = ends_offset + page_up(n * sizeof(*slots->ends));
+	slots->marks_offset =
+		slots->records_offset + page_up(SLOTS_RECORDS * sizeof(*slots->records));
+	slots->marks_bytes = page_up((n + 63) / 64 * sizeof(uint64_t));
+	kind->n_backed = slots->records_offset;
+	kind->n_bytes = slots->marks_offset + SLOTS_RECORDS * slots->marks_bytes;
+}
+
+static void point(struct slots *slots)
+{
+	char *start = slots->shm.start;
+	size_t n = slots->mask + 1;
+
+	slots->head = slots->shm.start;
+	slots->words = (_Atomic uint64_t *)(start + SLOTS_PAGE_BYTES);
+	slots->ends =
+		(struct slots_end *)(start + SLOTS_PAGE_BYTES + page_up(n * sizeof(*slots->words)));
+	slots->records = (struct slots_record *)(start + slots->records_offset);
+}
+
+static void fill_head(void *start, void *owner)
+{
+	struct slots_head *head = start;
+
+	head->n_slots = *(size_t *)owner;
+}
+
+static bool attach_private(struct slots *slots, size_t n_bytes, size_t n)
+{
+	void *start = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (start == MAP_FAILED) {
+		return false;
 	}
+	slots->shm.start = start;
+	slots->shm.n_bytes = n_bytes;
+	fill_head(start, &n);
+	return true;
+}
+
+static bool attach(struct slots *slots, const struct slots_options *options, const char **ret_why)
+{
+	size_t n = power_of_two(options->n);
+	struct shm_kind kind = {
+		.magic = "towerSL",
+		.format = SLOTS_FORMAT,
+		.group = options->group,
+		.fill = fill_head,
+		.owner = &n,
+	};
+	enum shm_status status;
+
+	lay_out(slots, n, &kind);
+	slots->shared = options->path != NULL;
+	if (!slots->shared) {
+		*ret_why = "has no memory";
+		return attach_private(slots, kind.n_bytes, n);
+	}
+	status = shm_attach(&slots->shm, options->path, &kind);
+	if (status != SHM_OK) {
+		*ret_why = shm_why(status);
+		return false;
+	}
+	return true;
+}
+
+struct slots *slots_open(const struct slots_options *options, const char **ret_why)
+{
+	struct slots *slots = calloc(1, sizeof(*slots));
+
+	*ret_why = "has no memory";
+	if (slots == NULL || !attach(slots, options, ret_why)) {
+		free(slots);
+		return NULL;
+	}
+	point(slots);
+	lock_init(&slots->doubts_lock, LOCK_RANK_DOUBTS);
+	slots->doubts_until_ns = CLOCK_NEVER;
+	slots_claim(slots);
 	return slots;
 }
 
 void slots_close(struct slots **slots)
 {
-	free(*slots);
+	struct slots *s = *slots;
+
+	if (s == NULL) {
+		return;
+	}
+	/* Nothing is in flight any more: the records may go to the next process. */
+	for (uint32_t i = 0; i < s->n_own; i++) {
+		atomic_store(&s->own[i]->owner, 0);
+	}
+	shm_detach(&s->shm);
+	lock_done(&s->doubts_lock);
+	free(s->doubt_counts);
+	free(s);
 	*slots = NULL;
 }
 
 static uint64_t token(const struct slots *slots, uint64_t word)
 {
-	uint64_t flushes = atomic_load_explicit(&slots->flushes, memory_order_acquire);
+	uint64_t flushes = atomic_load_explicit(&slots->head->flushes, memory_order_acquire);
 
-	return flushes << TOKEN_VERSION_BITS | (word >> IN_FLIGHT_BITS & TOKEN_VERSION);
+	return flushes << TOKEN_VERSION_BITS | (word >> SLOTS_IN_FLIGHT_BITS & TOKEN_VERSION);
 }
 
 uint64_t slots_load(struct slots *slots, uint64_t hash)
 {
-	uint64_t word =
-		atomic_load_explicit(&slots->words[hash & slots->mask], memory_order_acquire);
-	int64_t from = atomic_load_explicit(&slots->from_ns, memory_order_acquire);
+	size_t slot = hash & slots->mask;
+	uint64_t word = atomic_load_explicit(&slots->words[slot], memory_order_acquire);
+	int64_t from = atomic_load_explicit(&slots->head->flush_from_ns, memory_order_acquire);
 
-	if ((word & IN_FLIGHT) || (from && clock_now_ns() >= from)) {
+	if ((word & SLOTS_IN_FLIGHT) && !fault_planted(FAULT_no_in_flight_check)) {
+		slots_met_busy(slots, slot, word);
+		return LAYER_SLOT_BUSY;
+	}
+	if (from && clock_now_ns() >= from) {
 		return LAYER_SLOT_BUSY;
 	}
 	return token(slots, word);
 }
 
+static uint64_t enter_adds(void)
+{
+	if (fault_planted(FAULT_bump_before_only)) {
+		return SLOTS_VERSION;
+	}
+	return fault_planted(FAULT_bump_after_only) ? 0 : SLOTS_ENTER;
+}
+
+static uint64_t leave_adds(void)
+{
+	if (fault_planted(FAULT_bump_before_only)) {
+		return 0;
+	}
+	return fault_planted(FAULT_bump_after_only) ? SLOTS_VERSION : SLOTS_LEAVE;
+}
+
 void slots_enter(struct slots *slots, uint64_t hash, struct slots_ticket *ret_ticket)
 {
 	size_t slot = hash & slots->mask;
-	uint64_t before = atomic_fetch_add(&slots->words[slot], ENTER);
+	_Atomic uint64_t *entry = slots_take_entry(slots, slot);
+	uint64_t before = atomic_fetch_add(&slots->words[slot], enter_adds());
 
+	if (entry) {
+		atomic_store(entry, slots_entry_word(slot, SLOTS_ENTERED));
+	} else {
+		atomic_store(&slots->head->unrecorded, 1);
+	}
 	ret_ticket->slot = slot;
-	ret_ticket->alone = (before & IN_FLIGHT) == 0;
-	ret_ticket->entered = before + ENTER;
+	ret_ticket->alone = (before & SLOTS_IN_FLIGHT) == 0;
+	ret_ticket->entered = before + enter_adds();
+	ret_ticket->entry = entry;
+	if (!ret_ticket->alone) {
+		slots_met_busy(slots, slot, before);
+	}
 }
 
 uint64_t slots_leave(struct slots *slots, const struct slots_ticket *ticket)
 {
-	uint64_t before = atomic_fetch_add(&slots->words[ticket->slot], LEAVE);
+	uint64_t before;
 
+	if (ticket->entry) {
+		atomic_store(ticket->entry, slots_entry_word(ticket->slot, SLOTS_UNSURE));
+	}
+	before = atomic_fetch_add(&slots->words[ticket->slot], leave_adds());
+	if (ticket->entry) {
+		atomic_store(ticket->entry, slots_entry_word(0, SLOTS_FREE));
+	}
 	if (!ticket->alone || before != ticket->entered) {
 		return LAYER_SLOT_BUSY;
 	}
-	return token(slots, before + LEAVE);
+	return token(slots, before + leave_adds());
 }
+
+/* --- flushing --- */
 
 void slots_flush(struct slots *slots)
 {
-	atomic_fetch_add(&slots->flushes, 1);
+	atomic_fetch_add(&slots->head->flushes, 1);
+}
+
+uint64_t slots_flushes(const struct slots *slots)
+{
+	return atomic_load_explicit(&slots->head->flushes, memory_order_acquire);
 }
 
 void slots_flush_later(struct slots *slots, int64_t from_ns, int64_t until_ns)
 {
-	int64_t from = atomic_load(&slots->from_ns);
-	int64_t until = atomic_load(&slots->until_ns);
+	struct slots_head *head = slots->head;
+	int64_t from = atomic_load(&head->flush_from_ns);
+	int64_t until = atomic_load(&head->flush_until_ns);
 
 	while (until < until_ns &&
-	       !atomic_compare_exchange_weak(&slots->until_ns, &until, until_ns)) {
+	       !atomic_compare_exchange_weak(&head->flush_until_ns, &until, until_ns)) {
 	}
 	while ((from == 0 || from > from_ns) &&
-	       !atomic_compare_exchange_weak(&slots->from_ns, &from, from_ns)) {
+	       !atomic_compare_exchange_weak(&head->flush_from_ns, &from, from_ns)) {
 	}
 }
 
 bool slots_flush_pending(const struct slots *slots)
 {
-	return atomic_load_explicit(&slots->from_ns, memory_order_acquire) != 0;
+	return atomic_load_explicit(&slots->head->flush_from_ns, memory_order_acquire) != 0;
 }
 
-bool slots_flush_due(struct slots *slots)
+bool slots_flush_due(const struct slots *slots)
 {
-	int64_t from = atomic_load_explicit(&slots->from_ns, memory_order_acquire);
+	return slots_flush_pending(slots) &&
+	       clock_now_ns() >= atomic_load(&slots->head->flush_until_ns);
+}
 
-	if (from == 0 || clock_now_ns() < atomic_load(&slots->until_ns)) {
-		return false;
+void slots_flush_done(struct slots *slots)
+{
+	int64_t from = atomic_load(&slots->head->flush_from_ns);
+
+	/* Another one may have been announced since. */
+	if (from && slots_flush_due(slots)) {
+		atomic_compare_exchange_strong(&slots->head->flush_from_ns, &from, 0);
 	}
-	/* Tokens change before the span ends, so that no reader slips between. */
-	slots_flush(slots);
-	return atomic_compare_exchange_strong(&slots->from_ns, &from, 0);
 }

@@ -1,6 +1,7 @@
 /*
  * slots.h - the table of slots: what makes a copy in memory as true as
- * memcached itself (docs/ARCHITECTURE.md, DESIGN section 4).
+ * memcached itself, for all processes of a coherence domain
+ * (docs/COHERENCE.md).
  *
  * A slot belongs to all keys whose hash on the wire falls into it, and holds a
  * version and the number of writes in flight.  A write enters before it
@@ -12,8 +13,16 @@
  * So a value that comes out was in force at some moment after the read began:
  * every write that was acknowledged before had left, hence changed the token.
  *
- * Lock-free; any thread may call anything.  The table lies in private memory:
- * it holds for the threads of one process.
+ * A write whose outcome is not known keeps its slot entered as a doubt, until
+ * the outcome is known or too old to matter.
+ *
+ * Every process has a record of the slots that it entered.  What a process
+ * leaves behind that was killed is found by whoever meets the busy slot
+ * (core/slots_repair.c), and nobody waits for anybody.
+ *
+ * The table lies in shared memory, or, private, in that of the process: then
+ * it holds for its threads.  Lock-free but for doubts; any thread may call
+ * anything.
  */
 #ifndef TOWER_CORE_SLOTS_H
 #define TOWER_CORE_SLOTS_H
@@ -21,21 +30,53 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+#include "base/shm.h"
+
+#define SLOTS_MIN 2
+#define SLOTS_MAX ((size_t)1 << 24)
+
+/* How long a doubt is kept where nothing tells its outcome. */
+#define SLOTS_DOUBT_NS INT64_C(10000000000)
+/* The same where it was sent for certain and only its effect was not seen. */
+#define SLOTS_SENT_NS INT64_C(1000000000)
 
 struct slots;
+
+struct slots_options {
+	const char *path; /* of the file; NULL: private */
+	size_t n;	  /* rounded up to a power of two, SLOTS_MIN to SLOTS_MAX */
+	gid_t group;	  /* whose members share the table, or SHM_NO_GROUP */
+};
 
 /* One write between enter and leave. */
 struct slots_ticket {
 	size_t slot;
-	uint64_t entered; /* the slot's word after entering */
-	bool alone;       /* nothing was in flight when it entered */
+	uint64_t entered;	 /* the slot's word after entering */
+	bool alone;		 /* nothing was in flight when it entered */
+	_Atomic uint64_t *entry; /* in a record of the process, or NULL */
 };
 
-/* `n` is rounded up to a power of two, 2 to 2^24.  NULL where memory is out. */
-struct slots *slots_open(size_t n);
+/*
+ * Doubts that end together: those of one handle.  Made by slots_doubt(), used by
+ * one thread at a time, but for what slots.h does under its own lock.
+ */
+struct slots_doubts {
+	uint32_t *slots;  /* each once per doubt, until they are compacted */
+	_Atomic size_t n; /* may be read at any time */
+	size_t size;
+	int64_t until_ns;	   /* when they are too old to matter */
+	bool abandoned;		   /* nobody else knows of it: freed when it is settled */
+	struct slots_doubts *next; /* all of the process that are not empty */
+	struct slots_doubts **link;
+};
+
+/* NULL where it cannot be had; *ret_why then is the end of a sentence. */
+struct slots *slots_open(const struct slots_options *options, const char **ret_why);
 void slots_close(struct slots **slots);
 
-/* The token of a key's slot now, or LAYER_SLOT_BUSY. */
+/* The token of a key's slot now, or LAYER_SLOT_BUSY.  May repair the slot. */
 uint64_t slots_load(struct slots *slots, uint64_t hash);
 
 void slots_enter(struct slots *slots, uint64_t hash, struct slots_ticket *ret_ticket);
@@ -46,23 +87,76 @@ void slots_enter(struct slots *slots, uint64_t hash, struct slots_ticket *ret_ti
  */
 uint64_t slots_leave(struct slots *slots, const struct slots_ticket *ticket);
 
+/*
+ * Instead of leaving: the outcome is not known.  *doubts is made where it is
+ * NULL; the token is LAYER_SLOT_BUSY.
+ */
+void slots_doubt(struct slots *slots, const struct slots_ticket *ticket,
+		 struct slots_doubts **doubts);
+
+/* The outcome of all these is known, or does not matter any more.  NULL is nothing. */
+void slots_settle(struct slots *slots, struct slots_doubts *doubts);
+
+/* They have been sent, and matter only for SLOTS_SENT_NS from now on.  NULL is nothing. */
+void slots_sent(struct slots *slots, struct slots_doubts *doubts);
+
+/* The same, and the caller lets go of them: *doubts is NULL afterwards. */
+void slots_abandon(struct slots *slots, struct slots_doubts **doubts);
+
+/* Settles what of this process has become too old to matter; cheap where nothing has. */
+void slots_settle_old(struct slots *slots);
+
+/* --- expiry, as far as writers of the domain said it (core/slots_ends.c) --- */
+
+/*
+ * Between enter and leave: the key now ends at deadline_ns (CLOCK_NEVER:
+ * never).  `also`: or it keeps the end that it had.
+ */
+void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, bool also);
+
+/* The earliest moment at which the key may end, or CLOCK_NEVER. */
+int64_t slots_end(struct slots *slots, uint64_t hash);
+
+/* --- flushing --- */
+
 /* Every token changes: nothing stored before is a hit any more. */
 void slots_flush(struct slots *slots);
 
+/* How many times slots_flush() was called in the domain. */
+uint64_t slots_flushes(const struct slots *slots);
+
 /*
- * A flush will take effect at memcached between two moments of clock.h; until
- * it has, every token is LAYER_SLOT_BUSY from `from_ns` on.  A later call
- * replaces an earlier one only by a wider span: both may still come.
+ * A flush will take effect at memcached between two moments of clock.h; from
+ * `from_ns` on every token is LAYER_SLOT_BUSY.  A later call replaces an
+ * earlier one only by a wider span: both may still come.
  */
 void slots_flush_later(struct slots *slots, int64_t from_ns, int64_t until_ns);
 
-/* Whether a flush announced by slots_flush_later() has not taken effect yet. */
+/* Whether a flush announced by slots_flush_later() is not done yet. */
 bool slots_flush_pending(const struct slots *slots);
 
 /*
- * True once after an announced flush has taken effect: tokens have changed, and
- * the caller must flush what lies outside the table.
+ * Whether an announced flush has taken effect: whoever sees it flushes what
+ * lies outside the table, calls slots_flush(), then slots_flush_done().
+ * Several processes may do so at once.
  */
-bool slots_flush_due(struct slots *slots);
+bool slots_flush_due(const struct slots *slots);
+void slots_flush_done(struct slots *slots);
+
+/* --- processes --- */
+
+/*
+ * What must happen before the slot of a write that died half-way is free
+ * again: whatever shared layers hold of it is forgotten.  Set once.
+ */
+void slots_on_repair(struct slots *slots, void (*forget)(void *owner), void *owner);
+
+/* Around a fork, as base/fork.h; a child's doubts are all empty. */
+void slots_prepare(struct slots *slots);
+void slots_parent(struct slots *slots);
+void slots_child(struct slots *slots);
+
+/* At a child's first call: it is a process of its own now. */
+void slots_claim(struct slots *slots);
 
 #endif

@@ -1,27 +1,51 @@
 #include "core/tower.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "core/expiry.h"
 
 /* memcached counts a flush's delay in its own seconds, up to one early or late. */
 #define FLUSH_SPREAD_NS (2 * CLOCK_NS_PER_S)
 
-static void flush_layers(struct tower *tower)
+/* Flushes the layers with this capability. */
+static void flush_layers(struct tower *tower, unsigned capability)
 {
 	for (uint8_t i = 0; i < tower->n_layers; i++) {
 		const struct tower_layer *at = &tower->layers[i];
 
-		if (at->ops->flush) {
+		if ((at->ops->capabilities & capability) && at->ops->flush) {
 			at->ops->flush(at->layer);
 		}
 	}
 }
 
-static void flush_if_due(struct tower *tower)
+/* Somebody in the domain has flushed: what this process holds is void already, and goes. */
+static void follow_flushes(struct tower *tower)
 {
-	if (slots_flush_pending(tower->slots) && slots_flush_due(tower->slots)) {
-		flush_layers(tower);
+	uint64_t now = slots_flushes(tower->slots);
+	uint64_t followed = atomic_load_explicit(&tower->flushes, memory_order_relaxed);
+
+	if (followed != now && atomic_compare_exchange_strong(&tower->flushes, &followed, now)) {
+		flush_layers(tower, LAYER_PRIVATE);
 	}
+}
+
+static void flush_now(struct tower *tower)
+{
+	slots_flush(tower->slots);
+	flush_layers(tower, LAYER_SHARED);
+	follow_flushes(tower);
+}
+
+/* What time and other processes have changed since the last call. */
+static void keep_up(struct tower *tower)
+{
+	slots_settle_old(tower->slots);
+	if (slots_flush_due(tower->slots)) {
+		flush_now(tower);
+		slots_flush_done(tower->slots);
+	}
+	follow_flushes(tower);
 }
 
 /*
@@ -73,7 +97,7 @@ bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 {
 	const struct tower_layer *authority = &tower->layers[tower->authority];
 
-	flush_if_due(tower);
+	keep_up(tower);
 	for (size_t i = 0; i < batch->n_items; i++) {
 		struct layer_item *item = &batch->items[i];
 
@@ -90,6 +114,25 @@ bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 	return true;
 }
 
+/* memcached does not say when a value ends; writers of the domain did. */
+static void bound_ends(struct tower *tower, struct layer_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_items; i++) {
+		struct layer_item *item = &batch->items[i];
+
+		if (item->answer == LAYER_HIT && item->layer == tower->authority &&
+		    item->slot != LAYER_SLOT_BUSY) {
+			int64_t end = slots_end(tower->slots, item->key.hash);
+
+			if (fault_planted(FAULT_fill_without_check)) {
+				item->slot = slots_load(tower->slots, item->key.hash);
+			}
+
+			item->deadline_ns = end < item->deadline_ns ? end : item->deadline_ns;
+		}
+	}
+}
+
 void tower_read_end(struct tower *tower, struct layer_batch *batch)
 {
 	size_t above = batch->n_hits;
@@ -100,6 +143,7 @@ void tower_read_end(struct tower *tower, struct layer_batch *batch)
 	if (batch->n_hits == above || batch->probe) {
 		return;
 	}
+	bound_ends(tower, batch);
 	for (uint8_t i = 0; i + 1 < batch->at; i++) {
 		const struct tower_layer *layer = &tower->layers[i];
 
@@ -123,68 +167,85 @@ static void tell(struct tower *tower, const struct layer_write *write, unsigned 
 
 /* What is shared by many must be told before the slot is left, what is private after it. */
 static void settle(struct tower *tower, struct layer_write *write,
-		   const struct slots_ticket *ticket)
+		   const struct slots_ticket *ticket, struct slots_doubts **doubts)
 {
 	enum layer_outcome outcome = write->outcome;
 
+	if (outcome == LAYER_DONE && write->changes_expiry) {
+		slots_note_end(tower->slots, write->key.hash, write->deadline_ns,
+			       write->may_keep_expiry);
+	}
 	if (slots_flush_pending(tower->slots) && outcome != LAYER_UNSENT) {
 		/* The flush will end this value at memcached; a deep copy would live on. */
 		write->outcome = LAYER_DROPPED;
 	}
 	write->slot = LAYER_SLOT_BUSY;
 	tell(tower, write, LAYER_SHARED);
-	write->slot = slots_leave(tower->slots, ticket);
+	if (outcome == LAYER_UNCERTAIN) {
+		slots_doubt(tower->slots, ticket, doubts);
+	} else {
+		write->slot = slots_leave(tower->slots, ticket);
+	}
 	tell(tower, write, LAYER_PRIVATE);
 	write->outcome = outcome;
 }
 
-void tower_write(struct tower *tower, struct layer_write *write)
+void tower_write(struct tower *tower, struct layer_write *write, struct slots_doubts **doubts)
 {
 	const struct tower_layer *authority = &tower->layers[tower->authority];
 	struct slots_ticket ticket;
 
-	flush_if_due(tower);
-	write->exptime = write->changes_expiry
-				 ? expiry_cap(write->exptime, tower->config.memcached_ttl)
-				 : write->exptime;
+	keep_up(tower);
+	if (write->changes_expiry) {
+		write->exptime = expiry_cap(write->exptime, tower->config.memcached_ttl);
+	}
 	slots_enter(tower->slots, write->key.hash, &ticket);
 	/* Before the call: the value must not outlive memcached's, which counts from later on. */
 	write->deadline_ns = expiry_deadline_ns(write->exptime);
 	authority->ops->write(authority->layer, write);
-	settle(tower, write, &ticket);
+	settle(tower, write, &ticket, doubts);
 }
 
-void tower_change(struct tower *tower, const struct layer_key *key, void (*call)(void *), void *arg)
+void tower_change(struct tower *tower, const struct layer_key *key,
+		  enum layer_outcome (*call)(void *), void *arg, struct slots_doubts **doubts)
 {
-	struct layer_write write = {
-		.verb = LAYER_TOUCH,
-		.key = *key,
-		.outcome = LAYER_DROPPED,
-	};
+	struct layer_write write = { .verb = LAYER_TOUCH, .key = *key };
 	struct slots_ticket ticket;
 
+	keep_up(tower);
 	slots_enter(tower->slots, key->hash, &ticket);
-	call(arg);
-	settle(tower, &write, &ticket);
+	write.outcome = call(arg);
+	if (write.outcome != LAYER_UNCERTAIN && write.outcome != LAYER_UNSENT) {
+		write.outcome = LAYER_DROPPED;
+	}
+	settle(tower, &write, &ticket, doubts);
 }
 
-void tower_flush(struct tower *tower, int64_t delay_s, void (*call)(void *), void *arg)
+void tower_flush(struct tower *tower, int64_t delay_s, enum layer_outcome (*call)(void *),
+		 void *arg)
 {
 	int64_t deadline = expiry_deadline_ns(delay_s);
+	bool later = deadline != CLOCK_NEVER && deadline > clock_now_ns();
+	enum layer_outcome outcome;
 
-	if (deadline != CLOCK_NEVER && deadline > clock_now_ns()) {
+	if (later) {
 		slots_flush_later(tower->slots, deadline - FLUSH_SPREAD_NS,
 				  deadline + FLUSH_SPREAD_NS);
-		call(arg);
+	}
+	outcome = call(arg);
+	if (later || outcome == LAYER_UNSENT) {
 		return;
 	}
-	call(arg);
-	slots_flush(tower->slots);
-	flush_layers(tower);
+	if (outcome == LAYER_UNCERTAIN) {
+		int64_t now = clock_now_ns();
+
+		/* It may take effect at any moment: nothing is served until it has. */
+		slots_flush_later(tower->slots, now, now + SLOTS_SENT_NS);
+	}
+	flush_now(tower);
 }
 
 void tower_forget_all(struct tower *tower)
 {
-	slots_flush(tower->slots);
-	flush_layers(tower);
+	flush_now(tower);
 }

@@ -33,7 +33,8 @@ struct tower {
 	struct slots *slots;
 	struct tower_layer layers[TOWER_LAYERS_MAX]; /* in the order of the walk */
 	uint8_t n_layers;
-	uint8_t authority; /* place of the memcached layer */
+	uint8_t authority;	  /* place of the memcached layer */
+	_Atomic uint64_t flushes; /* of the domain, as far as private layers have followed */
 };
 
 /*
@@ -70,22 +71,30 @@ const struct config *tower_config(void);
 bool tower_read_begin(struct tower *tower, struct layer_batch *batch);
 void tower_read_end(struct tower *tower, struct layer_batch *batch);
 
-/* A write: verb, key, value, flags, exptime, changes_expiry, program are set. */
-void tower_write(struct tower *tower, struct layer_write *write);
+/*
+ * A write: verb, key, value, flags, exptime, changes_expiry, may_keep_expiry,
+ * program are set.  Where its outcome is LAYER_UNCERTAIN the key's slot stays
+ * entered and is added to *doubts, which the caller keeps for the handle:
+ * slots_settle() when a later answer on it says that all has happened,
+ * slots_sent() when all was sent, slots_abandon() when the handle ends.
+ */
+void tower_write(struct tower *tower, struct layer_write *write, struct slots_doubts **doubts);
 
 /*
  * Around a call that changes the key in ways the tower does not follow: no
  * layer above or below the authority holds it afterwards.
  */
-void tower_change(struct tower *tower, const struct layer_key *key, void (*call)(void *), void *arg);
+void tower_change(struct tower *tower, const struct layer_key *key,
+		  enum layer_outcome (*call)(void *), void *arg, struct slots_doubts **doubts);
 
 /*
  * Around a real flush, `delay_s` as the program gave it (0 at once): when it
  * takes effect nothing of before comes out of any layer.
  */
-void tower_flush(struct tower *tower, int64_t delay_s, void (*call)(void *), void *arg);
+void tower_flush(struct tower *tower, int64_t delay_s, enum layer_outcome (*call)(void *),
+		 void *arg);
 
-/* Nothing held in this process is a hit any more: for calls nobody can follow. */
+/* Nothing held in the domain is a hit any more: for calls nobody can follow. */
 void tower_forget_all(struct tower *tower);
 
 #endif

@@ -192,6 +192,7 @@ static void disconnected(const memcached_st *handle)
 		shim_drop_results(state);
 		state->buffered = false;
 		state->unread = false;
+		slots_sent(shim_tower()->slots, state->doubts);
 	}
 }
 
@@ -216,6 +217,7 @@ SHIM_EXPORT memcached_return_t memcached_flush_buffers(memcached_st *handle)
 
 	if (state && rc == MEMCACHED_SUCCESS) {
 		state->buffered = false;
+		slots_sent(tower->slots, state->doubts);
 	}
 	if (tower) {
 		shim_end(&frame);

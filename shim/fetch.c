@@ -314,6 +314,10 @@ static memcached_result_st *fetch_from(struct tower *tower, struct shim_state *s
 	if (!results->collected) {
 		results->collected = true;
 		tower_read_end(tower, &results->batch);
+		if (results->asked &&
+		    (results->read.rc == MEMCACHED_END || results->read.rc == MEMCACHED_NOTFOUND)) {
+			shim_answered(tower, state);
+		}
 	}
 	result = next_result(results, result, ret_rc);
 	if (result == NULL) {

@@ -27,12 +27,17 @@ _Static_assert(SHIM_N_REASONS <= STATS_REASONS_MAX, "core/stats.h has room for a
 /* The innermost outer call of this thread. */
 static __thread struct shim_frame *top;
 
+struct tower *shim_tower(void)
+{
+	return tower_get(&plug);
+}
+
 static struct tower *open_frame(struct shim_frame *frame, enum shim_call call)
 {
 	struct tower *tower;
 
 	shim_bind();
-	tower = tower_get(&plug);
+	tower = shim_tower();
 	if (tower == NULL) {
 		return NULL;
 	}

@@ -240,7 +240,17 @@ void shim_forget(const memcached_st *handle)
 		atomic_fetch_add(&forgotten, 1);
 		shim_drop_results(&found->state);
 		servers_free(&found->state);
+		if (found->state.doubts) {
+			slots_abandon(shim_tower()->slots, &found->state.doubts);
+		}
 		free(found);
+	}
+}
+
+void shim_answered(struct tower *tower, struct shim_state *state)
+{
+	if (state && state->doubts && state->n_servers == 1) {
+		slots_settle(tower->slots, state->doubts);
 	}
 }
 

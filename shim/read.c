@@ -33,12 +33,15 @@ static enum shim_reason prepare(const struct shim_state *state, const struct mem
 	return shim_item_read(state, read, key, n_key, ret_key);
 }
 
-/* A real read sends what was buffered and drops what was unread. */
-static void after_real_read(struct shim_state *state)
+/* A real read sends what was buffered, drops what was unread, and waits for an answer. */
+static void after_real_read(struct tower *tower, struct shim_state *state, memcached_return_t rc)
 {
 	if (state) {
 		state->buffered = false;
 		state->unread = false;
+	}
+	if (rc == MEMCACHED_SUCCESS || rc == MEMCACHED_NOTFOUND) {
+		shim_answered(tower, state);
 	}
 }
 
@@ -49,19 +52,20 @@ struct real_get {
 	char *value;
 };
 
-static void call_real_get(void *arg)
+static enum layer_outcome call_real_get(void *arg)
 {
 	struct real_get *get = arg;
 
 	get->value = memcached_get_real(get->read, get->key, get->n_key);
+	return LAYER_DROPPED;
 }
 
 /*
  * The walk.  A get-failure trigger stores a value from inside the real get, so
  * it is let go only where every layer has missed, and as a write.
  */
-static char *walk(struct tower *tower, struct memcached_read *read, const struct shim_key *key,
-		  const char *program_key, size_t n_key)
+static char *walk(struct tower *tower, struct shim_state *state, struct memcached_read *read,
+		  const struct shim_key *key, const char *program_key, size_t n_key)
 {
 	memcached_st *handle = read->handle;
 	memcached_trigger_key_fn trigger = handle->get_key_failure;
@@ -79,6 +83,9 @@ static char *walk(struct tower *tower, struct memcached_read *read, const struct
 	tower_read_begin(tower, &batch);
 	tower_read_end(tower, &batch);
 	handle->get_key_failure = trigger;
+	if (handle->query_id != query_id) {
+		after_real_read(tower, state, read->rc);
+	}
 	if (item.answer == LAYER_HIT) {
 		if (item.layer != tower->authority) {
 			shim_succeeded(handle, handle->query_id != query_id);
@@ -91,7 +98,7 @@ static char *walk(struct tower *tower, struct memcached_read *read, const struct
 	if (trigger && read->rc == MEMCACHED_NOTFOUND) {
 		struct real_get get = { read, program_key, n_key, NULL };
 
-		tower_change(tower, &key->key, call_real_get, &get);
+		tower_change(tower, &key->key, call_real_get, &get, &state->doubts);
 		return get.value;
 	}
 	return item.value;
@@ -117,11 +124,11 @@ char *shim_get(enum shim_call call, struct memcached_read *read, const char *key
 	shim_drop_results(state);
 	reason = prepare(state, read, key, n_key, &item);
 	if (reason == REASON_none) {
-		value = walk(tower, read, &item, key, n_key);
+		value = walk(tower, state, read, &item, key, n_key);
 	} else {
 		shim_count_passed(tower, reason);
 		value = memcached_get_real(read, key, n_key);
-		after_real_read(state);
+		after_real_read(tower, state, read->rc);
 	}
 	shim_end(&frame);
 	return value;

@@ -68,6 +68,9 @@ struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,
 
 void shim_end(struct shim_frame *frame);
 
+/* The tower whatever the frame; NULL where it is off. */
+struct tower *shim_tower(void);
+
 /* Around a callback of the program that we call ourselves: it may call anything. */
 struct shim_frame *shim_pause(void);
 void shim_resume(struct shim_frame *frame);
@@ -103,6 +106,7 @@ struct shim_state {
 	bool buffered;	     /* writes may wait in the handle's buffer */
 	bool unread;	     /* results may wait on the handle's connections */
 	struct shim_results *results; /* of an mget, not yet fetched; owned */
+	struct slots_doubts *doubts;  /* writes of this handle whose outcome is not known */
 };
 
 /* The handle's state, made if need be; NULL where there is no room. */
@@ -116,6 +120,12 @@ struct shim_state *shim_state_if_any(const memcached_st *handle);
 
 /* Forgets the handle: it ends, or begins anew at the same address. */
 void shim_forget(const memcached_st *handle);
+
+/*
+ * memcached has answered a call on the handle: whatever it sent before has
+ * happened.  With several servers only one has answered, and nothing is known.
+ */
+void shim_answered(struct tower *tower, struct shim_state *state);
 
 /* The handle's servers, hashes or namespace may have changed. */
 void shim_changed(const memcached_st *handle);

@@ -7,11 +7,12 @@ struct perform {
 	struct memcached_call *call;
 };
 
-static void perform(void *arg)
+static enum layer_outcome perform(void *arg)
 {
 	struct perform *p = arg;
 
 	memcached_perform(p->verb, p->call);
+	return memcached_outcome(p->call->handle, p->call->rc);
 }
 
 static bool changes_expiry(enum layer_verb verb, const struct memcached_call *call)
@@ -32,8 +33,9 @@ static bool changes_expiry(enum layer_verb verb, const struct memcached_call *ca
 	}
 }
 
-static void walk(struct tower *tower, enum layer_verb verb, struct memcached_call *call,
-		 const struct layer_key *key)
+static enum layer_outcome walk(struct tower *tower, enum layer_verb verb,
+			       struct memcached_call *call, const struct layer_key *key,
+			       struct slots_doubts **doubts)
 {
 	struct layer_write write = {
 		.verb = verb,
@@ -43,10 +45,12 @@ static void walk(struct tower *tower, enum layer_verb verb, struct memcached_cal
 		.flags = call->flags,
 		.exptime = call->expiration,
 		.changes_expiry = changes_expiry(verb, call),
+		.may_keep_expiry = call->with_initial,
 		.program = call,
 	};
 
-	tower_write(tower, &write);
+	tower_write(tower, &write, doubts);
+	return write.outcome;
 }
 
 /*
@@ -54,20 +58,23 @@ static void walk(struct tower *tower, enum layer_verb verb, struct memcached_cal
  * forgotten.  A key that means something else on the wire may have changed
  * anything.
  */
-static void pass_on(struct tower *tower, enum shim_reason reason, enum layer_verb verb,
-		    struct memcached_call *call, const struct layer_key *key)
+static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
+				  enum layer_verb verb, struct memcached_call *call,
+				  const struct layer_key *key, struct slots_doubts **doubts)
 {
 	struct perform p = { verb, call };
+	enum layer_outcome outcome;
 
 	shim_count_passed(tower, reason);
 	if (reason != REASON_key && reason != REASON_handles) {
-		tower_change(tower, key, perform, &p);
-		return;
+		tower_change(tower, key, perform, &p, doubts);
+		return memcached_outcome(call->handle, call->rc);
 	}
-	memcached_perform(verb, call);
-	if (memcached_outcome(call->handle, call->rc) != LAYER_UNSENT) {
+	outcome = perform(&p);
+	if (outcome != LAYER_UNSENT) {
 		tower_forget_all(tower);
 	}
+	return outcome;
 }
 
 memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct memcached_call *call)
@@ -77,6 +84,9 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 	struct shim_state *state;
 	struct shim_key item;
 	enum shim_reason reason = REASON_handles;
+	struct slots_doubts *nobodys = NULL;
+	struct slots_doubts **doubts = &nobodys;
+	enum layer_outcome outcome;
 
 	if (tower == NULL || call->handle == NULL) {
 		memcached_perform(verb, call);
@@ -88,17 +98,18 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 	state = shim_state(tower, call->handle);
 	shim_drop_results(state);
 	if (state) {
+		doubts = &state->doubts;
 		reason = shim_item(state, call->handle, call->by_key ? call->group : call->key,
 				   call->by_key ? call->n_group : call->n_key, call->key,
 				   call->n_key, &item);
 	}
-	if (reason == REASON_none) {
-		walk(tower, verb, call, &item.key);
-	} else {
-		pass_on(tower, reason, verb, call, &item.key);
-	}
+	outcome = reason == REASON_none ? walk(tower, verb, call, &item.key, doubts)
+					: pass_on(tower, reason, verb, call, &item.key, doubts);
 	if (state && call->rc == MEMCACHED_BUFFERED) {
 		state->buffered = true;
+	}
+	if (outcome != LAYER_UNCERTAIN && outcome != LAYER_UNSENT) {
+		shim_answered(tower, state);
 	}
 	shim_end(&frame);
 	return call->rc;
@@ -110,11 +121,12 @@ struct flush {
 	memcached_return_t rc;
 };
 
-static void flush(void *arg)
+static enum layer_outcome flush(void *arg)
 {
 	struct flush *f = arg;
 
 	f->rc = memcached_real.memcached_flush(f->handle, f->delay);
+	return memcached_outcome(f->handle, f->rc);
 }
 
 SHIM_EXPORT memcached_return_t memcached_flush(memcached_st *handle, time_t delay)

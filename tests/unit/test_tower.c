@@ -152,14 +152,19 @@ static const struct layer_ops deep_fake = {
 	.flush = flush,
 };
 
+static struct slots_doubts *doubts;
+
 static int setup(void **state)
 {
+	const struct slots_options options = { .n = 64, .group = SHM_NO_GROUP };
+	const char *why;
+
 	memset(&memory, 0, sizeof(memory));
 	memset(&authority, 0, sizeof(authority));
 	memset(&deep, 0, sizeof(deep));
 	memset(&tower, 0, sizeof(tower));
 	authority_fake.submit = NULL;
-	tower.slots = slots_open(64);
+	tower.slots = slots_open(&options, &why);
 	tower.layers[0] = (struct tower_layer){ &memory_fake, &memory };
 	tower.layers[1] = (struct tower_layer){ &authority_fake, &authority };
 	tower.layers[2] = (struct tower_layer){ &deep_fake, &deep };
@@ -171,6 +176,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	slots_abandon(tower.slots, &doubts);
+	clock_fake(10000 * CLOCK_NS_PER_S, 1700000000);
+	slots_settle_old(tower.slots);
 	slots_close(&tower.slots);
 	clock_fake(0, 0);
 	return 0;
@@ -196,7 +204,7 @@ static struct layer_write write_one(const char *key, enum layer_outcome outcome)
 				     .changes_expiry = true };
 
 	authority.outcome = outcome;
-	tower_write(&tower, &write);
+	tower_write(&tower, &write, &doubts);
 	return write;
 }
 
@@ -330,16 +338,22 @@ static void test_expiry__is_capped_where_it_counts(void **state)
 	};
 
 	tower.config.memcached_ttl = 60 * CLOCK_NS_PER_S;
-	tower_write(&tower, &write);
+	tower_write(&tower, &write, &doubts);
 	assert_int_equal(write.exptime, 60);
 	assert_true(write.deadline_ns == 1060 * CLOCK_NS_PER_S);
 	write = (struct layer_write){ .verb = LAYER_DELETE, .key = key_of("a") };
-	tower_write(&tower, &write);
+	tower_write(&tower, &write, &doubts);
 	assert_int_equal(write.exptime, 0);
 }
 
-static void nothing(void *arg)
+static enum layer_outcome nothing(void *arg)
 {
+	return LAYER_DONE;
+}
+
+static enum layer_outcome unsure(void *arg)
+{
+	return LAYER_UNCERTAIN;
 }
 
 static void test_flush__empties_all_layers_and_changes_all_tokens(void **state)
@@ -370,9 +384,57 @@ static void test_change__tells_all_layers_to_forget(void **state)
 {
 	struct layer_key key = key_of("a");
 
-	tower_change(&tower, &key, nothing, NULL);
+	tower_change(&tower, &key, nothing, NULL, &doubts);
 	assert_int_equal(memory.told_outcome, LAYER_DROPPED);
 	assert_int_equal(deep.told_outcome, LAYER_DROPPED);
+}
+
+static void test_uncertain_write__keeps_the_slot_busy_until_it_is_settled(void **state)
+{
+	memory.has = true;
+	write_one("a", LAYER_UNCERTAIN);
+	assert_true(memory.told_slot == LAYER_SLOT_BUSY);
+	assert_int_equal(read_one("a").answer, LAYER_MISS);
+	slots_settle(tower.slots, doubts);
+	assert_int_equal(read_one("a").layer, 0);
+}
+
+static void test_uncertain_write__is_too_old_to_matter_after_a_while(void **state)
+{
+	memory.has = true;
+	write_one("a", LAYER_UNCERTAIN);
+	clock_fake(1000 * CLOCK_NS_PER_S + SLOTS_DOUBT_NS, 1700000000);
+	assert_int_equal(read_one("a").layer, 0);
+}
+
+static void test_uncertain_flush__lets_nothing_out_until_it_has_happened(void **state)
+{
+	memory.has = true;
+	tower_flush(&tower, 0, unsure, NULL);
+	assert_int_equal(read_one("a").answer, LAYER_MISS);
+	clock_fake(1000 * CLOCK_NS_PER_S + SLOTS_SENT_NS, 1700000000);
+	assert_int_equal(read_one("a").layer, 0);
+	assert_int_equal(memory.flushes, 2);
+}
+
+static void test_flush_of_another_process__is_followed(void **state)
+{
+	slots_flush(tower.slots);
+	read_one("a");
+	assert_int_equal(memory.flushes, 1);
+	assert_int_equal(deep.flushes, 0);
+}
+
+static void test_value_of_the_authority__ends_when_a_writer_said(void **state)
+{
+	struct layer_write write = {
+		.verb = LAYER_SET, .key = key_of("a"), .exptime = 5, .changes_expiry = true
+	};
+
+	tower_write(&tower, &write, &doubts);
+	authority.has = true;
+	assert_true(read_one("a").deadline_ns == 1005 * CLOCK_NS_PER_S);
+	assert_true(read_one("b").deadline_ns == CLOCK_NEVER);
 }
 
 int main(void)
@@ -408,6 +470,18 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_flush_later__takes_effect_at_its_time_and_deep_copies_wait, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_uncertain_write__keeps_the_slot_busy_until_it_is_settled, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_uncertain_write__is_too_old_to_matter_after_a_while, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_uncertain_flush__lets_nothing_out_until_it_has_happened, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_flush_of_another_process__is_followed, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_value_of_the_authority__ends_when_a_writer_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change__tells_all_layers_to_forget, setup,
 						teardown),
 	};

@@ -1,0 +1,162 @@
+/*
+ * slots_file.h - how the table of slots lies in memory, and who may change
+ * what; for slots*.c alone.
+ *
+ * A slot's word holds the version above, the number of writes in flight below.
+ * Entering adds a version and a write, leaving adds a version and takes the
+ * write back: one addition does each, and no value of the word comes twice.
+ *
+ * A process's record says which slots it has entered: an entry for a write in
+ * flight, a mark for all its doubts of that slot, which together count as one
+ * write.  A kill can come between any two stores, so an entry is UNSURE while
+ * the word may or may not count it:
+ *
+ *	entering   entry UNSURE;  word += ENTER;    entry ENTERED
+ *	leaving    entry UNSURE;  word += LEAVE;    entry FREE
+ *	doubting   entry UNSURE;  word += VERSION;  mark set;      entry FREE
+ *	settling   entry UNSURE;  word += VERSION;  mark cleared;  word += LEAVE;  entry FREE
+ *
+ * The repair of a slot counts anew: it reads the word, then of every process
+ * that lives its entries, then its mark, and puts that count into the word if
+ * the word is still the same.  An UNSURE entry of a living process makes it
+ * give up; those of the dead count nothing.  Every step above that moves a
+ * count from one place to another changes the word after the entry became
+ * UNSURE and before the places change, so that a repair that saw the old place
+ * first and the new one later, or neither, finds another word and fails.
+ * (tests/model/repair.pml tries all orders.)
+ *
+ * All of this is sequentially consistent; only the reader's fast path is not.
+ */
+#ifndef TOWER_CORE_SLOTS_FILE_H
+#define TOWER_CORE_SLOTS_FILE_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include "base/lock.h"
+#include "base/process.h"
+#include "core/slots.h"
+
+#define SLOTS_FORMAT 1
+#define SLOTS_PAGE_BYTES 4096
+#define SLOTS_RECORDS 2048
+#define SLOTS_ENTRIES 56
+#define SLOTS_SUSPECTS 64
+#define SLOTS_OWN_MAX 16 /* records of one process: for so many times SLOTS_ENTRIES threads */
+
+#define SLOTS_IN_FLIGHT_BITS 16
+#define SLOTS_IN_FLIGHT ((UINT64_C(1) << SLOTS_IN_FLIGHT_BITS) - 1)
+#define SLOTS_VERSION (UINT64_C(1) << SLOTS_IN_FLIGHT_BITS)
+#define SLOTS_ENTER (SLOTS_VERSION + 1)
+#define SLOTS_LEAVE (SLOTS_VERSION - 1)
+
+/* An entry: the slot above, its state below. */
+enum slots_entry { SLOTS_FREE, SLOTS_UNSURE, SLOTS_ENTERED };
+#define SLOTS_ENTRY_BITS 2
+
+static inline uint64_t slots_entry_word(size_t slot, enum slots_entry state)
+{
+	return (uint64_t)slot << SLOTS_ENTRY_BITS | (uint64_t)state;
+}
+
+static inline enum slots_entry slots_entry_state(uint64_t entry)
+{
+	return (enum slots_entry)(entry & ((1U << SLOTS_ENTRY_BITS) - 1));
+}
+
+static inline size_t slots_entry_slot(uint64_t entry)
+{
+	return (size_t)(entry >> SLOTS_ENTRY_BITS);
+}
+
+struct slots_head {
+	struct shm_header shm;
+	uint64_t n_slots;
+	_Atomic uint32_t records_used; /* those above have never been used */
+	_Atomic uint32_t unrecorded;   /* writes were made without a record: nothing is repaired */
+	alignas(64) _Atomic uint64_t flushes;
+	_Atomic int64_t flush_from_ns; /* of an announced flush; 0: none */
+	_Atomic int64_t flush_until_ns;
+};
+
+/* When keys of a slot end; core/slots_ends.c. */
+struct slots_end {
+	_Atomic uint64_t exact;
+	_Atomic uint64_t mask;
+	_Atomic int64_t last_s;
+};
+
+struct slots_record {
+	_Atomic uint64_t owner; /* a packed process, or 0 */
+	_Atomic int64_t
+		found_gone_ns; /* when somebody first saw that it is gone with writes in flight */
+	_Atomic uint32_t has_marks; /* the marks were ever used */
+	alignas(64) _Atomic uint64_t entries[SLOTS_ENTRIES];
+};
+
+_Static_assert(sizeof(struct slots_record) == 512, "a record is eight to a page");
+
+/* A busy slot that this process met, and since when it has not changed. */
+struct slots_suspect {
+	_Atomic uint64_t word;
+	_Atomic int64_t since_ns;
+};
+
+struct slots {
+	struct shm shm;
+	bool shared;
+	size_t mask;
+	struct slots_head *head;
+	_Atomic uint64_t *words;
+	struct slots_end *ends;
+	struct slots_record *records;
+	size_t records_offset; /* in the file */
+	size_t marks_offset;
+	size_t marks_bytes; /* of one process */
+
+	struct process self;
+	uint64_t self_word;
+	/* This process's records, the first with its marks; own[n_own] and above are NULL. */
+	_Atomic(struct slots_record *) own[SLOTS_OWN_MAX];
+	_Atomic uint32_t n_own;
+
+	struct lock doubts_lock; /* guards: the claim of more records, and the three below */
+	uint16_t *doubt_counts;	 /* per slot; NULL until there was a doubt */
+	struct slots_doubts *doubts;
+	_Atomic int64_t doubts_until_ns; /* the earliest; CLOCK_NEVER where there are none */
+
+	struct slots_suspect suspects[SLOTS_SUSPECTS];
+	_Atomic int64_t next_repair_ns;
+	_Atomic uint32_t repairing; /* one thread at a time */
+	void (*forget)(void *owner);
+	void *forget_owner;
+};
+
+static inline struct slots_record *slots_record_at(const struct slots *slots, size_t i)
+{
+	return &slots->records[i];
+}
+
+/* The doubts of the process with this record: a bit per slot. */
+static inline _Atomic uint64_t *slots_marks(const struct slots *slots,
+					    const struct slots_record *record)
+{
+	size_t at = (size_t)(record - slots->records);
+
+	return (_Atomic uint64_t *)((char *)slots->shm.start + slots->marks_offset +
+				    at * slots->marks_bytes);
+}
+
+/* A free entry of the process, now UNSURE of this slot; NULL where none is to be had. */
+_Atomic uint64_t *slots_take_entry(struct slots *slots, size_t slot);
+
+/* Whether it is one of this process. */
+bool slots_is_own(const struct slots *slots, const struct slots_record *record);
+
+/* Met a slot that is busy: repairs it if its writers are dead. */
+void slots_met_busy(struct slots *slots, size_t slot, uint64_t word);
+
+/* Takes the record's writes back as far as its process is gone; true if it is empty now. */
+bool slots_clear_record(struct slots *slots, struct slots_record *record);
+
+#endif

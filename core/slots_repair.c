@@ -1,0 +1,234 @@
+/*
+ * Slots that stay busy because a process died between enter and leave.
+ * Whoever meets such a slot counts anew (slots_file.h says how that can be
+ * right while others go on); nobody waits.
+ */
+#include "core/slots_file.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+
+/* So long a slot stays busy without any change before it is suspected. */
+#define SUSPECT_NS (200 * CLOCK_NS_PER_MS)
+
+/* Between two repairs of one process. */
+#define PAUSE_NS (20 * CLOCK_NS_PER_MS)
+
+/*
+ * What a killed process has sent may still lie in memcached's socket, and take
+ * effect after its death; copies taken before that would be old afterwards.  So
+ * long, from the moment that somebody saw it dead, its slots stay busy.
+ */
+#define GRACE_NS CLOCK_NS_PER_S
+
+/* What a process's record says about a slot. */
+struct holding {
+	unsigned n;  /* writes that the word counts for certain */
+	bool unsure; /* and one that it may or may not count */
+};
+
+static bool is_marked(const struct slots *slots, const struct slots_record *record, size_t slot)
+{
+	return atomic_load(&record->has_marks) &&
+	       (atomic_load(&slots_marks(slots, record)[slot / 64]) >> (slot % 64) & 1);
+}
+
+/* Entries before marks: that order is part of the argument in slots_file.h. */
+static struct holding holding_of(const struct slots *slots, const struct slots_record *record,
+				 size_t slot)
+{
+	struct holding holding = { 0, false };
+
+	for (size_t i = 0; i < SLOTS_ENTRIES; i++) {
+		uint64_t entry = atomic_load(&record->entries[i]);
+
+		if (slots_entry_state(entry) == SLOTS_FREE || slots_entry_slot(entry) != slot) {
+			continue;
+		}
+		if (slots_entry_state(entry) == SLOTS_ENTERED) {
+			holding.n++;
+		} else {
+			holding.unsure = true;
+		}
+	}
+	if (is_marked(slots, record, slot)) {
+		holding.n++;
+	}
+	return holding;
+}
+
+/* Also what this process was before it called exec(). */
+static bool is_gone(const struct slots *slots, const struct slots_record *record, uint64_t owner)
+{
+	if (owner == slots->self_word) {
+		return !slots_is_own(slots, record);
+	}
+	return process_word_alive(&slots->self, owner) == PROCESS_GONE;
+}
+
+/* Whether the dead process was seen dead long enough ago; notes the first time. */
+static bool grace_is_over(struct slots_record *record)
+{
+	int64_t now = clock_now_ns();
+	int64_t found = 0;
+
+	if (atomic_compare_exchange_strong(&record->found_gone_ns, &found, now)) {
+		return false;
+	}
+	return now - found >= GRACE_NS;
+}
+
+static void forget_entries(struct slots *slots, struct slots_record *record, size_t slot)
+{
+	for (size_t i = 0; i < SLOTS_ENTRIES; i++) {
+		uint64_t entry = atomic_load(&record->entries[i]);
+
+		if (slots_entry_state(entry) != SLOTS_FREE && slots_entry_slot(entry) == slot) {
+			atomic_compare_exchange_strong(&record->entries[i], &entry,
+						       slots_entry_word(0, SLOTS_FREE));
+		}
+	}
+	if (atomic_load(&record->has_marks)) {
+		atomic_fetch_and(&slots_marks(slots, record)[slot / 64],
+				 ~(UINT64_C(1) << (slot % 64)));
+	}
+}
+
+/* The dead that hold the slot, to be forgotten once the word no longer counts them. */
+struct dead {
+	struct slots_record *records[SLOTS_SUSPECTS];
+	uint64_t owners[SLOTS_SUSPECTS];
+	size_t n;
+};
+
+/* False: the slot cannot be judged now. */
+static bool count_anew(struct slots *slots, size_t slot, unsigned *ret_living, struct dead *dead)
+{
+	uint32_t used = atomic_load(&slots->head->records_used);
+
+	*ret_living = 0;
+	for (uint32_t i = 0; i < used; i++) {
+		struct slots_record *record = slots_record_at(slots, i);
+		uint64_t owner = atomic_load(&record->owner);
+		struct holding holding;
+
+		if (owner == 0) {
+			continue;
+		}
+		holding = holding_of(slots, record, slot);
+		if (holding.n == 0 && !holding.unsure) {
+			continue;
+		}
+		if (!is_gone(slots, record, owner)) {
+			if (holding.unsure) {
+				return false;
+			}
+			*ret_living += holding.n;
+		} else if (!grace_is_over(record) || dead->n == SLOTS_SUSPECTS) {
+			return false;
+		} else {
+			dead->records[dead->n] = record;
+			dead->owners[dead->n++] = owner;
+		}
+		if (atomic_load(&record->owner) != owner) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Frees the slot of writers that are dead.  Before it is free, whatever shared
+ * layers hold of a write that was made half is forgotten.
+ */
+static void repair(struct slots *slots, size_t slot)
+{
+	struct dead dead = { .n = 0 };
+	uint64_t word = atomic_load(&slots->words[slot]);
+	unsigned living;
+
+	if (fault_planted(FAULT_no_repair) || atomic_load(&slots->head->unrecorded) ||
+	    !count_anew(slots, slot, &living, &dead)) {
+		return;
+	}
+	if (dead.n == 0) {
+		return;
+	}
+	if (slots->forget) {
+		slots->forget(slots->forget_owner);
+	}
+	if (!atomic_compare_exchange_strong(&slots->words[slot], &word,
+					    (word & ~SLOTS_IN_FLIGHT) + SLOTS_VERSION + living)) {
+		return;
+	}
+	for (size_t i = 0; i < dead.n; i++) {
+		if (atomic_load(&dead.records[i]->owner) == dead.owners[i]) {
+			forget_entries(slots, dead.records[i], slot);
+		}
+	}
+}
+
+void slots_met_busy(struct slots *slots, size_t slot, uint64_t word)
+{
+	struct slots_suspect *suspect = &slots->suspects[slot % SLOTS_SUSPECTS];
+	int64_t now = clock_coarse_ns();
+	/* Relaxed: the worst that a mix of two threads' notes does is a repair too early or late.
+	 */
+	uint64_t seen = atomic_load_explicit(&suspect->word, memory_order_relaxed);
+	uint32_t idle = 0;
+	int64_t age = now - atomic_load_explicit(&suspect->since_ns, memory_order_relaxed);
+
+	if (seen != word) {
+		/* One suspect at a time gets its turn. */
+		if (age > 2 * SUSPECT_NS) {
+			atomic_store_explicit(&suspect->word, word, memory_order_relaxed);
+			atomic_store_explicit(&suspect->since_ns, now, memory_order_relaxed);
+		}
+		return;
+	}
+	if (age < SUSPECT_NS ||
+	    now < atomic_load_explicit(&slots->next_repair_ns, memory_order_relaxed) ||
+	    !atomic_compare_exchange_strong(&slots->repairing, &idle, 1)) {
+		return;
+	}
+	repair(slots, slot);
+	atomic_store(&slots->next_repair_ns, now + PAUSE_NS);
+	atomic_store(&slots->repairing, 0);
+}
+
+static bool clear_marks(struct slots *slots, struct slots_record *record)
+{
+	if (!atomic_load(&record->has_marks)) {
+		return true;
+	}
+	for (size_t slot = 0; slot <= slots->mask; slot++) {
+		if (is_marked(slots, record, slot)) {
+			repair(slots, slot);
+			if (is_marked(slots, record, slot)) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+bool slots_clear_record(struct slots *slots, struct slots_record *record)
+{
+	for (size_t i = 0; i < SLOTS_ENTRIES; i++) {
+		uint64_t entry = atomic_load(&record->entries[i]);
+
+		if (slots_entry_state(entry) != SLOTS_FREE) {
+			repair(slots, slots_entry_slot(entry));
+			if (slots_entry_state(atomic_load(&record->entries[i])) != SLOTS_FREE) {
+				return false;
+			}
+		}
+	}
+	return clear_marks(slots, record);
+}
+
+void slots_on_repair(struct slots *slots, void (*forget)(void *owner), void *owner)
+{
+	slots->forget_owner = owner;
+	slots->forget = forget;
+}
