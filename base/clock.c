@@ -36,6 +36,13 @@ int64_t clock_wall_s(void)
 	return fake ? fake : (int64_t)time(NULL);
 }
 
+int64_t clock_wall_ms(void)
+{
+	int64_t fake = atomic_load_explicit(&fake_wall_s, memory_order_relaxed);
+
+	return fake ? fake * 1000 : read_clock(CLOCK_REALTIME) / CLOCK_NS_PER_MS;
+}
+
 void clock_fake(int64_t now_ns, int64_t wall_s)
 {
 	atomic_store_explicit(&fake_now_ns, now_ns, memory_order_relaxed);

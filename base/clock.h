@@ -33,9 +33,12 @@ int64_t clock_coarse_ns(void);
 /* Seconds since 1970, as memcached counts absolute expiries. */
 int64_t clock_wall_s(void);
 
+/* The same in milliseconds. */
+int64_t clock_wall_ms(void);
+
 /*
- * Unit tests: from now on all three functions answer from `now_ns` and
- * `wall_s`; clock_fake(0, 0) returns to the real clock.
+ * Unit tests: from now on all functions answer from `now_ns` and `wall_s`; clock_fake(0, 0) returns
+ * to the real clock.
  */
 void clock_fake(int64_t now_ns, int64_t wall_s);
 

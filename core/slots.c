@@ -197,6 +197,11 @@ void slots_enter(struct slots *slots, uint64_t hash, struct slots_ticket *ret_ti
 	}
 }
 
+bool slots_alone(const struct slots *slots, const struct slots_ticket *ticket)
+{
+	return ticket->alone && atomic_load(&slots->words[ticket->slot]) == ticket->entered;
+}
+
 uint64_t slots_leave(struct slots *slots, const struct slots_ticket *ticket)
 {
 	uint64_t before;

@@ -81,6 +81,9 @@ uint64_t slots_load(struct slots *slots, uint64_t hash);
 
 void slots_enter(struct slots *slots, uint64_t hash, struct slots_ticket *ret_ticket);
 
+/* Whether no other write has overlapped this one so far. */
+bool slots_alone(const struct slots *slots, const struct slots_ticket *ticket);
+
 /*
  * The token under which the writer may keep its own value, or LAYER_SLOT_BUSY
  * where another write overlapped this one.

@@ -3,17 +3,20 @@
  *
  * The file holds a header, a total, and STATS_BLOCKS_MAX blocks.  A process
  * claims a block at its first intercepted call, counts there without locks,
- * and gives it back at exit; `tower stat` only reads.  The block of a process
- * that died is folded into the total exactly once, by whoever claims next or
- * reads, and used again.  A process is known by pid, start time and pid
- * namespace; across pid namespaces nobody is taken for dead.
+ * and gives it back when it closes; `tower stat` only reads
+ * (core/stats_snapshot.h).  The block of a process that ended or died is
+ * folded into the total exactly once, by whoever claims or leaves later, and
+ * used again.  A process is known by pid, start time and pid namespace
+ * (base/process.h); across pid namespaces nobody is taken for dead.
  *
  * Where the file cannot be had (no /dev/shm, not ours, another format, full)
  * a process counts in private memory and one line says so: statistics never
- * fail a program.  The file is opened with O_NOFOLLOW and O_CLOEXEC, must
- * belong to this user, and has mode 0600.
+ * fail a program.  How the file is protected: base/shm.h.
  *
- * After a fork the child claims its own block at its first call.
+ * Threads: counting is for any thread at any time.  Everything else is for
+ * one thread at a time, while no other counts: what these functions exchange
+ * are plain pointers.  The tower does that under its opening lock.  errno is
+ * preserved.
  */
 #ifndef TOWER_CORE_STATS_H
 #define TOWER_CORE_STATS_H
@@ -21,8 +24,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <sys/types.h>
 
 #include "layers/counters.h"
 #include "layers/redis.h"
@@ -33,13 +34,14 @@
 #define STATS_CALLS_MAX 160  /* functions that may be counted */
 #define STATS_REASONS_MAX 32 /* reasons to pass a call on */
 #define STATS_COMMAND_MAX 32
-#define STATS_NAME_MAX 48 /* bytes of a function's or reason's name, NUL included */
+#define STATS_DOMAIN_MAX 72 /* bytes of a domain's name, NUL included */
+#define STATS_NAME_MAX 48   /* bytes of a function's or reason's name, NUL included */
 
 /* What one process counts. */
 struct stats_counts {
 	struct layer_counters layers[STATS_LAYERS_MAX]; /* memory, memcached, redis: fixed places */
-	_Atomic uint64_t calls[STATS_CALLS_MAX];        /* by enum of shim/api.def */
-	_Atomic uint64_t passed[STATS_REASONS_MAX];     /* by enum of shim/reasons.def */
+	_Atomic uint64_t calls[STATS_CALLS_MAX];	/* by enum of shim/api.def */
+	_Atomic uint64_t passed[STATS_REASONS_MAX];	/* by enum of shim/reasons.def */
 };
 
 enum stats_layer { STATS_MEMORY, STATS_MEMCACHED, STATS_REDIS };
@@ -49,7 +51,8 @@ extern const char *const stats_layer_names[STATS_LAYERS_MAX];
 /*
  * The names behind calls[] and passed[]: the shim's tables, given before
  * stats_open().  They are written into the file's header, so that the reader
- * needs no table of its own.  Arrays of `n` static strings, borrowed.
+ * needs no table of its own; a file with other names is another format.
+ * Arrays of `n` static strings, borrowed.
  */
 struct stats_names {
 	const char *const *calls;
@@ -58,28 +61,37 @@ struct stats_names {
 	unsigned n_reasons;
 };
 
-struct stats_file; /* the mapping; core/stats.c */
+struct stats_file; /* the mapping; core/stats_file.h */
 
 /* One per process. */
 struct stats {
 	/*
 	 * Where this process counts now.  All these are exchanged by
-	 * stats_child(), so that whoever counts keeps a pointer to the
-	 * pointer (&stats->layers[STATS_MEMORY]) and never the pointer.
+	 * stats_child(), stats_claim() and stats_leave(), so that whoever
+	 * counts keeps a pointer to the pointer
+	 * (&stats->layers[STATS_MEMORY]) and never the pointer.
 	 */
 	struct stats_counts *counts;
 	struct layer_counters *layers[STATS_LAYERS_MAX]; /* into counts */
 	struct redis_shared *redis; /* the domain's; private where the file is */
-	struct stats_file *file;    /* NULL where private */
+	struct stats_file *file;    /* NULL where private, also for want of a block */
 };
 
 /*
  * Never NULL but where not even private memory can be had.  `path` NULL means
- * private (statistics switched off).  The names' struct is borrowed for good.
+ * private (statistics switched off).
  */
 struct stats *stats_open(const char *path, const char *domain, const struct stats_names *names);
 
-/* Folds this process' counts into the total and gives the block back. */
+/*
+ * Gives the block back; its counts are folded now or by a later process.
+ * Counts go to private memory from now on, and nothing is unmapped: for the
+ * end of a process in which other threads may still count (what they count
+ * then may be lost).
+ */
+void stats_leave(struct stats *stats);
+
+/* stats_leave(), and frees everything: nobody counts any more. */
 void stats_close(struct stats **stats);
 
 /*
@@ -88,20 +100,10 @@ void stats_close(struct stats **stats);
  */
 void stats_child(struct stats *stats);
 
-/* At the child's first intercepted call: claims a block and adds what was counted since. */
-void stats_claim(struct stats *stats);
-
-enum stats_status {
-	STATS_OK,
-	STATS_NONE,    /* no such file: nothing has run in this domain yet */
-	STATS_FOREIGN, /* another user's, another format, truncated, or not ours at all */
-	STATS_FAILED,  /* errno says why */
-};
-
 /*
- * For `tower stat`: prints the domain as a table, or as the JSON of DESIGN
- * section 7 (docs/STATISTICS.md).  Folds dead processes first.
+ * At the child's first intercepted call: claims a block and adds what was
+ * counted since.  Nothing where a block is already had or was refused.
  */
-enum stats_status stats_print(const char *path, const char *domain, bool json, FILE *out);
+void stats_claim(struct stats *stats);
 
 #endif

@@ -165,6 +165,28 @@ static void tell(struct tower *tower, const struct layer_write *write, unsigned 
 	}
 }
 
+/*
+ * Shared layers know no order: of two writes that overlap, the later one at
+ * memcached may be the earlier one there.  So a value goes there only from a
+ * writer that is alone, and is forgotten again if somebody came meanwhile.
+ */
+static void tell_shared(struct tower *tower, struct layer_write *write,
+			const struct slots_ticket *ticket)
+{
+	bool stored = write->outcome == LAYER_DONE && slots_alone(tower->slots, ticket) &&
+		      !slots_flush_pending(tower->slots);
+
+	write->slot = LAYER_SLOT_BUSY;
+	if (write->outcome == LAYER_DONE && !stored) {
+		write->outcome = LAYER_DROPPED;
+	}
+	tell(tower, write, LAYER_SHARED);
+	if (stored && (!slots_alone(tower->slots, ticket) || slots_flush_pending(tower->slots))) {
+		write->outcome = LAYER_DROPPED;
+		tell(tower, write, LAYER_SHARED);
+	}
+}
+
 /* What is shared by many must be told before the slot is left, what is private after it. */
 static void settle(struct tower *tower, struct layer_write *write,
 		   const struct slots_ticket *ticket, struct slots_doubts **doubts)
@@ -175,19 +197,14 @@ static void settle(struct tower *tower, struct layer_write *write,
 		slots_note_end(tower->slots, write->key.hash, write->deadline_ns,
 			       write->may_keep_expiry);
 	}
-	if (slots_flush_pending(tower->slots) && outcome != LAYER_UNSENT) {
-		/* The flush will end this value at memcached; a deep copy would live on. */
-		write->outcome = LAYER_DROPPED;
-	}
-	write->slot = LAYER_SLOT_BUSY;
-	tell(tower, write, LAYER_SHARED);
+	tell_shared(tower, write, ticket);
 	if (outcome == LAYER_UNCERTAIN) {
 		slots_doubt(tower->slots, ticket, doubts);
 	} else {
 		write->slot = slots_leave(tower->slots, ticket);
 	}
-	tell(tower, write, LAYER_PRIVATE);
 	write->outcome = outcome;
+	tell(tower, write, LAYER_PRIVATE);
 }
 
 void tower_write(struct tower *tower, struct layer_write *write, struct slots_doubts **doubts)

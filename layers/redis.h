@@ -2,33 +2,47 @@
  * redis.h - layer "redis": a deeper and larger tier behind memcached.
  *
  * A value lies under
- *	<namespace><version>:<generation>:{<server>}:<key on the wire>
- * as an envelope (layers/envelope.h) with a time to live of its own.  This
- * first protocol is simple: a write has changed memcached before this layer
- * hears of it, and before it returns the key holds the new value (set, add,
- * replace, cas that were done) or nothing (all others, and every doubt).
+ *	<namespace><version>:<generation>.<run>:{<server>}:<key on the wire>
+ * as an envelope (layers/envelope.h) with a time to live of its own.  <run>
+ * begins the run id of the Redis server: one that was restarted may have come
+ * back with old values, and is another place.  This first protocol is simple:
+ * a write has changed memcached before this layer hears of it, and before it
+ * returns the key holds the new value (set, add, replace, cas that were done)
+ * or nothing (all others, and every doubt).
  *
  * No failure of Redis reaches the program.  Every operation has one deadline
- * over connect, write and read together; after a failure the breaker is open
- * for breaker_retry_ns and operations fail at once, then one probe goes
- * through.  A write whose forgetting did not reach Redis makes the layer
- * unclean: it answers DOWN until a new generation has been begun there (one
- * INCR), so that no value from before can come back.  `unclean` lies in
- * memory that all processes of the domain share.
+ * over waiting for a connection, connect, write and read together; after a
+ * failure the breaker is open for breaker_retry_ns and operations fail at
+ * once, then one probe goes through.  A write whose forgetting did not reach
+ * Redis makes the layer unclean: it answers DOWN until a new generation has
+ * been begun there (one INCR), so that no value from before can come back.
+ * How unclean it is lies in memory that all processes of the domain share.
+ *
+ * What the simple protocol does not promise: two writes of one key at once may
+ * reach Redis in another order than memcached; a writer killed between the two
+ * leaves the old value; a master that was demoted and promoted again within
+ * one run may hold old values.
  *
  * Connections: at most max_connections per process, each used by one thread
  * at a time, never across a fork or after an error.  Own sockets with
- * MSG_NOSIGNAL and O_CLOEXEC; hiredis only formats and parses.
+ * MSG_NOSIGNAL and O_CLOEXEC; hiredis only parses.
+ *
+ * Needs Redis 4 or later, and leave to use AUTH, SELECT, INFO, GET, MGET, SET,
+ * UNLINK and INCR.  All programs on one Redis should agree in max_item_bytes: a
+ * larger value than a program's own is a failure to it.
  */
 #ifndef TOWER_LAYERS_REDIS_H
 #define TOWER_LAYERS_REDIS_H
 
+#include <stdatomic.h>
+#include <stdint.h>
+
 #include "layers/layer.h"
 
 struct redis_options {
-	const char *url;       /* redis://[user:password@]host:port/db, unix:///path?db=N */
+	const char *url;	   /* redis://[user:password@]host:port/db, unix:///path?db=N */
 	const char *password_file; /* NULL or empty: the url's; first line without its newline */
-	const char *name_space;    /* put before every key */
+	const char *name_space;	   /* put before every key */
 	uint64_t version;
 	int64_t ttl_ns; /* the most a value lives; 0: its own expiry only */
 	int64_t connect_timeout_ns;
@@ -39,11 +53,23 @@ struct redis_options {
 	uint64_t max_item_bytes;
 };
 
-/* In memory shared by the domain; zero at first. */
+/*
+ * In memory shared by the domain; zero at first.  Both only grow, so that two
+ * processes that clean at once can not take a third one's failure for cleaned.
+ */
 struct redis_shared {
-	/* Forgettings that did not reach Redis and no new generation cured. */
-	_Atomic uint64_t unclean;
+	_Atomic uint64_t unclean; /* forgettings that did not reach Redis, ever */
+	_Atomic uint64_t cleaned; /* so many of them were before the last new generation */
 };
+
+/* Forgettings that no new generation has made harmless yet; 0: the layer can be read. */
+static inline uint64_t redis_unclean(const struct redis_shared *shared)
+{
+	uint64_t cleaned = atomic_load(&shared->cleaned);
+
+	/* Loaded after the other: what fails in between is seen. */
+	return atomic_load(&shared->unclean) - cleaned;
+}
 
 extern const struct layer_ops redis_ops;
 

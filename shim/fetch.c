@@ -207,7 +207,8 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 
 /* --- fetching --- */
 
-static bool deliver(memcached_result_st *result, const struct layer_item *item, bool with_cas)
+static bool deliver(memcached_result_st *result, const struct layer_item *item, bool with_cas,
+		    bool is_text)
 {
 	size_t n_key = item->key.n_wire - item->key.n_prefix;
 
@@ -219,8 +220,11 @@ static bool deliver(memcached_result_st *result, const struct layer_item *item, 
 			return false;
 		}
 		result->value.end--;
-	} else if (result->value.string == NULL &&
-		   memcached_real.memcached_result_set_value(result, "", 1) == MEMCACHED_SUCCESS) {
+	} else if (is_text && result->value.string == NULL) {
+		/* Reading nothing off the text protocol still leaves a buffer. */
+		if (memcached_real.memcached_result_set_value(result, "", 1) != MEMCACHED_SUCCESS) {
+			return false;
+		}
 		result->value.end = result->value.string;
 	}
 	memcpy(result->item_key, item->key.wire + item->key.n_prefix, n_key);
@@ -273,6 +277,7 @@ static memcached_result_st *next_result(struct shim_results *results, memcached_
 					memcached_return_t *ret_rc)
 {
 	bool with_cas = results->batch.want_cas;
+	bool is_text = !results->read.handle->flags.binary_protocol;
 
 	while (results->next < results->batch.n_items) {
 		const struct layer_item *item = &results->items[results->next];
@@ -280,7 +285,7 @@ static memcached_result_st *next_result(struct shim_results *results, memcached_
 		if (item->answer == LAYER_HIT) {
 			results->next++;
 			*ret_rc = MEMCACHED_SUCCESS;
-			if (deliver(result, item, with_cas)) {
+			if (deliver(result, item, with_cas, is_text)) {
 				return result;
 			}
 			*ret_rc = MEMCACHED_MEMORY_ALLOCATION_FAILURE;

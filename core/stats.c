@@ -1,0 +1,242 @@
+#include "core/stats.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "core/stats_file.h"
+
+const char *const stats_layer_names[STATS_LAYERS_MAX] = { "memory", "memcached", "redis" };
+
+#define NO_BLOCK (-1)
+
+/* struct stats as it is allocated. */
+struct own {
+	struct stats stats;
+	struct stats_file file;
+	int block; /* in the file, or NO_BLOCK */
+	/* In place before any fork, so that the child needs no memory. */
+	struct stats_counts private_counts;
+	struct redis_shared private_redis;
+};
+
+static struct own *own_of(struct stats *stats)
+{
+	return (struct own *)stats;
+}
+
+static void count_in(struct stats *stats, struct stats_counts *counts)
+{
+	stats->counts = counts;
+	for (unsigned i = 0; i < STATS_LAYERS_MAX; i++) {
+		stats->layers[i] = &counts->layers[i];
+	}
+}
+
+struct shm_kind stats_file_kind(void)
+{
+	return (struct shm_kind){
+		.magic = "towerST",
+		.format = STATS_FORMAT,
+		.n_bytes = STATS_FILE_BYTES,
+		.n_backed = STATS_HEAD_BYTES,
+		.group = SHM_NO_GROUP,
+	};
+}
+
+static void copy_name(char *to, const char *from, size_t n)
+{
+	strncpy(to, from, n - 1);
+	to[n - 1] = '\0';
+}
+
+/* What a new file's header says, and any other's must say. */
+struct wanted {
+	const char *domain;
+	const struct stats_names *names;
+};
+
+static void fill_head(void *start, void *owner)
+{
+	struct stats_head *head = start;
+	const struct wanted *wanted = owner;
+	const struct stats_names *names = wanted->names;
+
+	copy_name(head->domain, wanted->domain, sizeof(head->domain));
+	while (head->n_calls < names->n_calls && head->n_calls < STATS_CALLS_MAX) {
+		copy_name(head->calls[head->n_calls], names->calls[head->n_calls], STATS_NAME_MAX);
+		head->n_calls++;
+	}
+	while (head->n_reasons < names->n_reasons && head->n_reasons < STATS_REASONS_MAX) {
+		copy_name(head->reasons[head->n_reasons], names->reasons[head->n_reasons],
+			  STATS_NAME_MAX);
+		head->n_reasons++;
+	}
+}
+
+static bool same_names(char have[][STATS_NAME_MAX], unsigned n_have, const char *const *want,
+		       unsigned n_want)
+{
+	if (n_have != n_want) {
+		return false;
+	}
+	for (unsigned i = 0; i < n_have; i++) {
+		if (strncmp(have[i], want[i], STATS_NAME_MAX - 1) != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool has_names(struct stats_head *head, const struct stats_names *names)
+{
+	return same_names(head->calls, head->n_calls, names->calls, names->n_calls) &&
+	       same_names(head->reasons, head->n_reasons, names->reasons, names->n_reasons);
+}
+
+static void attach(struct own *own, const char *path, const char *domain,
+		   const struct stats_names *names)
+{
+	struct wanted wanted = { domain, names };
+	struct shm_kind kind = stats_file_kind();
+	enum shm_status status;
+	const char *why = NULL;
+
+	kind.fill = fill_head;
+	kind.owner = &wanted;
+	status = shm_attach(&own->file.shm, path, &kind);
+	if (status != SHM_OK) {
+		why = shm_why(status);
+	} else {
+		own->file.head = own->file.shm.start;
+		if (!has_names(own->file.head, names)) {
+			why = shm_why(SHM_FORMAT);
+		} else if (strncmp(own->file.head->domain, domain, STATS_DOMAIN_MAX - 1) != 0) {
+			why = "is that of another domain";
+		}
+	}
+	if (why) {
+		log_line(LOG_LEVEL_WARN, "%s: %s; statistics of this process are private", path,
+			 why);
+		shm_detach(&own->file.shm);
+		return;
+	}
+	own->stats.file = &own->file;
+	own->stats.redis = &own->file.head->redis;
+}
+
+struct stats *stats_open(const char *path, const char *domain, const struct stats_names *names)
+{
+	int saved = errno;
+	struct own *own = calloc(1, sizeof(*own));
+
+	if (own) {
+		own->block = NO_BLOCK;
+		own->stats.redis = &own->private_redis;
+		count_in(&own->stats, &own->private_counts);
+		if (path) {
+			attach(own, path, domain, names);
+		}
+		stats_claim(&own->stats);
+	}
+	errno = saved;
+	return own ? &own->stats : NULL;
+}
+
+/* Whatever was counted in private, also while the pointers were exchanged. */
+static void move_private(struct own *own, struct stats_counts *to)
+{
+	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
+		uint64_t n = atomic_exchange_explicit(stats_count_at(&own->private_counts, i), 0,
+						      memory_order_relaxed);
+
+		if (n) {
+			counter_add(stats_count_at(to, i), n);
+		}
+	}
+}
+
+void stats_claim(struct stats *stats)
+{
+	struct own *own = own_of(stats);
+	struct stats_block *block;
+	int saved = errno;
+
+	if (stats->file == NULL || own->block != NO_BLOCK) {
+		return;
+	}
+	process_self(&own->file.self);
+	own->block = stats_block_claim(&own->file);
+	if (own->block == NO_BLOCK) {
+		/* Children inherit it: one line, not one for each of them. */
+		stats->file = NULL;
+		log_line(LOG_LEVEL_WARN,
+			 "no room for the statistics of this process: they are private");
+	} else {
+		block = stats_block_at(&own->file.shm, (unsigned)own->block);
+		count_in(stats, &block->counts);
+		move_private(own, &block->counts);
+		stats_fold(&own->file, STATS_LOOKS);
+	}
+	errno = saved;
+}
+
+void stats_child(struct stats *stats)
+{
+	struct own *own = own_of(stats);
+
+	/* Of the parent; a child of a child has inherited its parent's. */
+	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
+		atomic_store_explicit(stats_count_at(&own->private_counts, i), 0,
+				      memory_order_relaxed);
+	}
+	count_in(stats, &own->private_counts);
+	own->block = NO_BLOCK;
+	stats_fold_child();
+}
+
+static bool counted_anything(struct stats_counts *counts)
+{
+	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
+		if (stats_count_adds(i) &&
+		    atomic_load_explicit(stats_count_at(counts, i), memory_order_relaxed)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void stats_leave(struct stats *stats)
+{
+	struct own *own = own_of(stats);
+	int saved = errno;
+
+	if (counted_anything(&own->private_counts)) {
+		stats_claim(stats); /* a child that ends before its first call */
+	}
+	/* A child of a fork that we were not told of uses its parent's block. */
+	if (own->block != NO_BLOCK && own->file.self.pid == getpid()) {
+		move_private(own, &stats_block_at(&own->file.shm, (unsigned)own->block)->counts);
+		count_in(stats, &own->private_counts);
+		stats_block_end(&own->file, (unsigned)own->block);
+		own->block = NO_BLOCK;
+		stats->file = NULL;
+		stats_fold(&own->file, STATS_LOOKS);
+	}
+	errno = saved;
+}
+
+void stats_close(struct stats **stats)
+{
+	int saved = errno;
+
+	if (*stats) {
+		stats_leave(*stats);
+		shm_detach(&own_of(*stats)->file.shm);
+		free(own_of(*stats));
+		*stats = NULL;
+	}
+	errno = saved;
+}

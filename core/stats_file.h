@@ -1,0 +1,154 @@
+/*
+ * stats_file.h - how the statistics lie in shared memory, and who may change
+ * what; for stats*.c alone.
+ *
+ * A block belongs to whom its word in owners[] names:
+ *
+ *	FREE     nobody; its counts are zero.  Anybody may claim it: CAS to OWNED.
+ *	OWNED    one process, which alone counts in it and alone may end it:
+ *	         to ENDED.  Once that process is gone, the folder may.
+ *	ENDED    the folder; the counts are final.
+ *	FOLDING  the folder; the counts are part of fold number n.
+ *
+ * The folder is the process whose packed identity is in `folder`; it is taken
+ * by CAS from 0, or from a process that is gone.  Fold number n, where `folds`
+ * is n - 1:
+ *
+ *	1. every block to be folded, ENDED or of a process gone, becomes FOLDING n
+ *	2. totals[n % 2] = totals[(n - 1) % 2] + all blocks FOLDING n
+ *	3. folds = n
+ *	4. every block FOLDING n is zeroed, then FREE
+ *
+ * A folder may die anywhere.  The next one finds `folds` and the blocks that
+ * are FOLDING, and nothing else matters: before step 3 the total in force is
+ * untouched, the blocks still hold their counts and are folded again under
+ * the same number, into the copy that nobody reads; after it they are in the
+ * total, and are zeroed again, which changes nothing.  Step 3 is one store,
+ * so each block is in the total exactly once.  A FOLDING block cannot belong
+ * to an older fold that its number would mistake: it becomes FREE only after
+ * it was zeroed, and FOLDING only with the next number.
+ *
+ * Only a process that knows who it is (process.space != 0) folds: others could
+ * never be found dead while they hold the file.
+ *
+ * A reader sees one total as long as `folds` does not change, and counts the
+ * blocks of no or a later fold beside it (stats_snapshot.c).
+ */
+#ifndef TOWER_CORE_STATS_FILE_H
+#define TOWER_CORE_STATS_FILE_H
+
+#include <stddef.h>
+
+#include "base/process.h"
+#include "base/shm.h"
+#include "core/stats.h"
+
+/* A page of most machines: a block that was never used costs nothing. */
+#define STATS_PAGE_BYTES 4096
+
+/* How many blocks of others each claim and leave looks at; all where none is free. */
+#define STATS_LOOKS 4
+
+enum stats_owner {
+	STATS_OWNER_FREE,
+	STATS_OWNER_OWNED,
+	STATS_OWNER_ENDED,
+	STATS_OWNER_FOLDING,
+};
+
+/* An owner word: the kind in its low bits, a packed process or a fold's number above. */
+#define STATS_OWNER_BITS 2
+
+static inline uint64_t stats_owner_word(enum stats_owner kind, uint64_t rest)
+{
+	return rest << STATS_OWNER_BITS | (uint64_t)kind;
+}
+
+static inline enum stats_owner stats_owner_kind(uint64_t word)
+{
+	return (enum stats_owner)(word & ((1U << STATS_OWNER_BITS) - 1));
+}
+
+static inline uint64_t stats_owner_rest(uint64_t word)
+{
+	return word >> STATS_OWNER_BITS;
+}
+
+struct stats_head {
+	struct shm_header shm;
+	/* Constant. */
+	uint32_t n_calls;
+	uint32_t n_reasons;
+	char domain[STATS_DOMAIN_MAX];
+	char calls[STATS_CALLS_MAX][STATS_NAME_MAX];
+	char reasons[STATS_REASONS_MAX][STATS_NAME_MAX];
+
+	_Atomic uint64_t folder;
+	_Atomic uint64_t folds;
+	_Atomic uint64_t next_look; /* index; folder only */
+	struct redis_shared redis;
+	_Atomic uint64_t owners[STATS_BLOCKS_MAX];
+	/* Not 0: the block has memory and may be touched.  Set once, for good. */
+	_Atomic uint8_t backed[STATS_BLOCKS_MAX];
+	struct stats_counts totals[2];
+};
+
+struct stats_block {
+	struct stats_counts counts;
+	_Atomic uint64_t n_command; /* bytes; stored after them */
+	_Atomic uint64_t command[STATS_COMMAND_MAX / sizeof(uint64_t)];
+};
+
+#define STATS_HEAD_BYTES                                                                           \
+	((sizeof(struct stats_head) + STATS_PAGE_BYTES - 1) / STATS_PAGE_BYTES * STATS_PAGE_BYTES)
+#define STATS_FILE_BYTES (STATS_HEAD_BYTES + (size_t)STATS_BLOCKS_MAX * STATS_PAGE_BYTES)
+
+_Static_assert(sizeof(struct stats_block) <= STATS_PAGE_BYTES, "a block is one page");
+_Static_assert(PROCESS_WORD_BITS + STATS_OWNER_BITS <= 64, "a process fits into an owner word");
+
+struct stats_file {
+	struct shm shm;
+	struct stats_head *head;
+	struct process self; /* as of the claim */
+};
+
+static inline struct stats_block *stats_block_at(const struct shm *shm, unsigned i)
+{
+	char *start = shm->start;
+
+	return (struct stats_block *)(start + STATS_HEAD_BYTES + (size_t)i * STATS_PAGE_BYTES);
+}
+
+/* The file as base/shm.h wants to know it; the caller adds `fill` and `owner`. */
+struct shm_kind stats_file_kind(void);
+
+/* Every counter as one row of numbers. */
+#define STATS_N_COUNTS (sizeof(struct stats_counts) / sizeof(uint64_t))
+
+_Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "counters are plain words");
+
+static inline _Atomic uint64_t *stats_count_at(struct stats_counts *counts, size_t i)
+{
+	return (_Atomic uint64_t *)counts + i;
+}
+
+/* Whether number i is added up over processes that ended; gauges are not. */
+bool stats_count_adds(size_t i);
+
+/* A block for file->self, or -1: full, or no memory for another block (errno ENOSPC). */
+int stats_block_claim(struct stats_file *file);
+
+/* Ends our own block: its counts are final. */
+void stats_block_end(struct stats_file *file, unsigned block);
+
+/* In the child of a fork: nobody folds here. */
+void stats_fold_child(void);
+
+/*
+ * Folds what has ended, and what is dead among the next `n_looks` foreign
+ * blocks.  Nothing where another process folds just now: it, or a later one,
+ * does the work.
+ */
+void stats_fold(struct stats_file *file, unsigned n_looks);
+
+#endif

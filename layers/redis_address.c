@@ -1,0 +1,53 @@
+#include "layers/redis_address.h"
+
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+static void resolve_unix(const struct redis_url *url, struct redis_addresses *addresses)
+{
+	struct sockaddr_un local = { .sun_family = AF_UNIX };
+
+	memcpy(local.sun_path, url->path, sizeof(local.sun_path));
+	memcpy(&addresses->list[0].socket, &local, sizeof(local));
+	addresses->list[0].n_socket = sizeof(local);
+	addresses->n = 1;
+}
+
+static void resolve_tcp(const struct redis_url *url, struct redis_addresses *addresses)
+{
+	const struct addrinfo wanted = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	struct addrinfo *found;
+
+	if (getaddrinfo(url->host, url->port, &wanted, &found) != 0) {
+		return;
+	}
+	for (const struct addrinfo *at = found; at && addresses->n < REDIS_ADDRESSES_MAX;
+	     at = at->ai_next) {
+		if (at->ai_addrlen <= sizeof(addresses->list[0].socket)) {
+			memcpy(&addresses->list[addresses->n].socket, at->ai_addr, at->ai_addrlen);
+			addresses->list[addresses->n++].n_socket = at->ai_addrlen;
+		}
+	}
+	freeaddrinfo(found);
+}
+
+struct redis_addresses *redis_address_resolve(const struct redis_url *url)
+{
+	struct redis_addresses *addresses = calloc(1, sizeof(*addresses));
+
+	if (addresses == NULL) {
+		return NULL;
+	}
+	if (url->is_unix) {
+		resolve_unix(url, addresses);
+	} else {
+		resolve_tcp(url, addresses);
+	}
+	if (addresses->n == 0) {
+		free(addresses);
+		return NULL;
+	}
+	return addresses;
+}

@@ -1,0 +1,485 @@
+#include "layers/redis_wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <hiredis/read.h>
+
+#include "base/clock.h"
+
+#define CHUNK_BYTES 16384
+
+/* What a connection keeps of its buffers between two exchanges. */
+#define KEEP_BYTES 65536
+
+struct redis_wire {
+	_Atomic int fd; /* -1: closed; a forked child looks at it */
+	dev_t device;
+	ino_t inode;
+
+	char *out;
+	size_t n_out;
+	size_t out_bytes; /* allocated */
+	size_t n_commands;
+	bool no_memory;
+
+	redisReader *reader;
+	size_t max_reply_bytes;
+	size_t widest;	 /* of the reader's buffer, this exchange */
+	size_t received; /* this exchange */
+	size_t n_replies;
+	redis_wire_reply_fn take;
+	void *owner;
+	enum redis_wire_status status; /* of this exchange */
+	char error[REDIS_WIRE_ERROR_MAX];
+	char chunk[CHUNK_BYTES];
+};
+
+static bool is_ours(const struct redis_wire *wire)
+{
+	struct stat info;
+
+	return wire->fd >= 0 && fstat(wire->fd, &info) == 0 && info.st_dev == wire->device &&
+	       info.st_ino == wire->inode;
+}
+
+void redis_wire_drop(struct redis_wire *wire)
+{
+	bool closes = is_ours(wire);
+	/* Forgotten first: a fork in between must not find a number that is free again. */
+	int fd = atomic_exchange(&wire->fd, -1);
+
+	if (closes) {
+		close(fd);
+	}
+}
+
+static enum redis_wire_status wait_for(int fd, short events, int64_t deadline_ns, short *ret_ready)
+{
+	struct pollfd wanted = { .fd = fd, .events = events };
+
+	for (;;) {
+		int64_t left = deadline_ns - clock_now_ns();
+		struct timespec limit;
+		int n;
+
+		if (left <= 0) {
+			return REDIS_WIRE_TIMEOUT;
+		}
+		limit.tv_sec = left / CLOCK_NS_PER_S;
+		limit.tv_nsec = left % CLOCK_NS_PER_S;
+		n = ppoll(&wanted, 1, &limit, NULL);
+		if (n > 0) {
+			*ret_ready = wanted.revents;
+			return REDIS_WIRE_OK;
+		}
+		if (n < 0 && errno != EINTR) {
+			return REDIS_WIRE_CLOSED;
+		}
+	}
+}
+
+/* -1 where it cannot be had.  Never 0 to 2, on which a host may print after closing them. */
+static int socket_open(int family)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int moved, on = 1;
+
+	if (fd >= 0 && fd <= STDERR_FILENO) {
+		moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		close(fd);
+		fd = moved;
+	}
+	if (fd >= 0 && family != AF_UNIX) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
+	return fd;
+}
+
+static enum redis_wire_status socket_connect(int fd, const struct sockaddr *address,
+					     socklen_t n_address, int64_t deadline_ns)
+{
+	enum redis_wire_status status;
+	int error = 0;
+	socklen_t n = sizeof(error);
+	short ready;
+
+	if (connect(fd, address, n_address) == 0) {
+		return REDIS_WIRE_OK;
+	}
+	/* Interrupted, it goes on by itself.  EAGAIN: a unix socket's queue is full. */
+	if (errno != EINPROGRESS && errno != EINTR) {
+		return REDIS_WIRE_UNREACHABLE;
+	}
+	status = wait_for(fd, POLLOUT, deadline_ns, &ready);
+	if (status != REDIS_WIRE_OK) {
+		return status;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0 || error != 0) {
+		return REDIS_WIRE_UNREACHABLE;
+	}
+	return REDIS_WIRE_OK;
+}
+
+/* hiredis takes NULL for out of memory; why we give it stands in wire->status. */
+static void *deliver(const redisReadTask *task, struct redis_wire_reply *reply)
+{
+	struct redis_wire *wire = task->privdata;
+
+	if (wire->n_replies >= wire->n_commands) {
+		wire->status = REDIS_WIRE_GARBAGE;
+		return NULL;
+	}
+	reply->command = wire->n_replies;
+	reply->is_element = task->parent != NULL;
+	reply->element = reply->is_element ? (size_t)task->idx : 0;
+	if (!wire->take(wire->owner, reply)) {
+		wire->status = REDIS_WIRE_REFUSED;
+		return NULL;
+	}
+	return wire;
+}
+
+static void note_error(struct redis_wire *wire, const char *bytes, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && i + 1 < sizeof(wire->error) && bytes[i] >= 'A' && bytes[i] <= 'Z') {
+		wire->error[i] = bytes[i];
+		i++;
+	}
+	wire->error[i] = '\0';
+}
+
+static void *on_string(const redisReadTask *task, char *bytes, size_t n)
+{
+	struct redis_wire_reply reply = { .type = REDIS_WIRE_STRING, .bytes = bytes, .n = n };
+
+	if (task->type == REDIS_REPLY_STATUS) {
+		reply.type = REDIS_WIRE_STATUS;
+	} else if (task->type == REDIS_REPLY_ERROR) {
+		reply.type = REDIS_WIRE_ERROR;
+		note_error(task->privdata, bytes, n);
+	}
+	return deliver(task, &reply);
+}
+
+static void *on_array(const redisReadTask *task, int n)
+{
+	struct redis_wire_reply reply = { .type = REDIS_WIRE_ARRAY, .n = (size_t)n };
+	struct redis_wire *wire = task->privdata;
+
+	if (task->parent) {
+		wire->status = REDIS_WIRE_GARBAGE;
+		return NULL;
+	}
+	return deliver(task, &reply);
+}
+
+static void *on_integer(const redisReadTask *task, long long integer)
+{
+	struct redis_wire_reply reply = { .type = REDIS_WIRE_INTEGER, .integer = integer };
+
+	return deliver(task, &reply);
+}
+
+static void *on_nil(const redisReadTask *task)
+{
+	struct redis_wire_reply reply = { .type = REDIS_WIRE_NIL };
+
+	return deliver(task, &reply);
+}
+
+static void on_free(void *reply)
+{
+	(void)reply; /* the connection itself: there are no objects */
+}
+
+static redisReplyObjectFunctions reply_functions = {
+	.createString = on_string,
+	.createArray = on_array,
+	.createInteger = on_integer,
+	.createNil = on_nil,
+	.freeObject = on_free,
+};
+
+static bool reader_open(struct redis_wire *wire)
+{
+	wire->reader = redisReaderCreateWithFunctions(&reply_functions);
+	if (wire->reader == NULL) {
+		return false;
+	}
+	/* 0: never shrink; the code that does asserts that there is memory. */
+	wire->reader->maxbuf = 0;
+	wire->reader->privdata = wire;
+	return true;
+}
+
+enum redis_wire_status redis_wire_open(struct redis_wire **ret_wire, const struct sockaddr *address,
+				       socklen_t n_address, size_t max_reply_bytes,
+				       int64_t deadline_ns)
+{
+	struct redis_wire *wire = calloc(1, sizeof(*wire));
+	enum redis_wire_status status = REDIS_WIRE_NO_MEMORY;
+	struct stat info;
+
+	if (wire == NULL) {
+		return REDIS_WIRE_NO_MEMORY;
+	}
+	wire->max_reply_bytes = max_reply_bytes;
+	wire->fd = -1;
+	if (reader_open(wire)) {
+		wire->fd = socket_open(address->sa_family);
+		if (wire->fd < 0 || fstat(wire->fd, &info) != 0) {
+			status = REDIS_WIRE_UNREACHABLE;
+		} else {
+			wire->device = info.st_dev;
+			wire->inode = info.st_ino;
+			status = socket_connect(wire->fd, address, n_address, deadline_ns);
+		}
+	}
+	if (status != REDIS_WIRE_OK) {
+		redis_wire_close(&wire);
+		return status;
+	}
+	*ret_wire = wire;
+	return REDIS_WIRE_OK;
+}
+
+void redis_wire_close(struct redis_wire **wire)
+{
+	struct redis_wire *old = *wire;
+
+	*wire = NULL;
+	if (old == NULL) {
+		return;
+	}
+	redis_wire_drop(old);
+	redisReaderFree(old->reader);
+	free(old->out);
+	free(old);
+}
+
+bool redis_wire_is_usable(struct redis_wire *wire)
+{
+	char byte;
+
+	return is_ours(wire) && recv(wire->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+static void append(struct redis_wire *wire, const void *bytes, size_t n)
+{
+	if (wire->no_memory || n == 0) {
+		return;
+	}
+	if (n > wire->out_bytes - wire->n_out) {
+		size_t wanted = wire->out_bytes + n + wire->out_bytes / 2 + 256;
+		char *grown = wanted > n ? realloc(wire->out, wanted) : NULL;
+
+		if (grown == NULL) {
+			wire->no_memory = true;
+			return;
+		}
+		wire->out = grown;
+		wire->out_bytes = wanted;
+	}
+	memcpy(wire->out + wire->n_out, bytes, n);
+	wire->n_out += n;
+}
+
+static void append_size(struct redis_wire *wire, char mark, size_t size)
+{
+	char line[32];
+	int n = snprintf(line, sizeof(line), "%c%zu\r\n", mark, size);
+
+	append(wire, line, (size_t)n);
+}
+
+void redis_wire_command(struct redis_wire *wire, size_t n_args)
+{
+	append_size(wire, '*', n_args);
+	wire->n_commands++;
+}
+
+void redis_wire_arg_pair(struct redis_wire *wire, const void *first, size_t n_first,
+			 const void *second, size_t n_second)
+{
+	append_size(wire, '$', n_first + n_second);
+	append(wire, first, n_first);
+	append(wire, second, n_second);
+	append(wire, "\r\n", 2);
+}
+
+void redis_wire_arg(struct redis_wire *wire, const void *bytes, size_t n)
+{
+	redis_wire_arg_pair(wire, bytes, n, NULL, 0);
+}
+
+void redis_wire_text(struct redis_wire *wire, const char *text)
+{
+	redis_wire_arg(wire, text, strlen(text));
+}
+
+void redis_wire_number(struct redis_wire *wire, int64_t number)
+{
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%lld", (long long)number);
+
+	redis_wire_arg(wire, text, (size_t)n);
+}
+
+static bool would_block(void)
+{
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+static enum redis_wire_status send_some(struct redis_wire *wire, size_t *sent)
+{
+	ssize_t n = send(wire->fd, wire->out + *sent, wire->n_out - *sent, MSG_NOSIGNAL);
+
+	if (n >= 0) {
+		*sent += (size_t)n;
+		return REDIS_WIRE_OK;
+	}
+	return would_block() ? REDIS_WIRE_OK : REDIS_WIRE_CLOSED;
+}
+
+/* Hands on every reply that is complete. */
+static enum redis_wire_status parse(struct redis_wire *wire)
+{
+	redisReader *reader = wire->reader;
+	size_t unfinished;
+	void *reply;
+
+	do {
+		if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
+			return wire->status == REDIS_WIRE_OK ? REDIS_WIRE_GARBAGE : wire->status;
+		}
+		wire->n_replies += reply != NULL;
+	} while (reply);
+	unfinished = reader->len - reader->pos;
+	if (unfinished > wire->max_reply_bytes ||
+	    (unfinished > 0 && wire->n_replies == wire->n_commands)) {
+		return REDIS_WIRE_GARBAGE;
+	}
+	return REDIS_WIRE_OK;
+}
+
+static enum redis_wire_status receive_some(struct redis_wire *wire)
+{
+	ssize_t n = recv(wire->fd, wire->chunk, sizeof(wire->chunk), 0);
+
+	if (n < 0 && would_block()) {
+		return REDIS_WIRE_OK;
+	}
+	if (n <= 0) {
+		return REDIS_WIRE_CLOSED;
+	}
+	wire->received += (size_t)n;
+	if (wire->received > wire->max_reply_bytes + REDIS_WIRE_TOTAL_BYTES) {
+		return REDIS_WIRE_GARBAGE;
+	}
+	if (redisReaderFeed(wire->reader, wire->chunk, (size_t)n) != REDIS_OK) {
+		return REDIS_WIRE_NO_MEMORY;
+	}
+	if (wire->reader->len > wire->widest) {
+		wire->widest = wire->reader->len;
+	}
+	return parse(wire);
+}
+
+/* Reads while it writes: the other side may stop reading until we do. */
+static enum redis_wire_status talk(struct redis_wire *wire, int64_t deadline_ns)
+{
+	size_t sent = 0;
+	enum redis_wire_status status = send_some(wire, &sent);
+
+	while (status == REDIS_WIRE_OK && wire->n_replies < wire->n_commands) {
+		short writing = sent < wire->n_out ? POLLOUT : 0;
+		short ready = 0;
+
+		status = wait_for(wire->fd, (short)(POLLIN | writing), deadline_ns, &ready);
+		if (status == REDIS_WIRE_OK && (ready & writing)) {
+			status = send_some(wire, &sent);
+		}
+		if (status == REDIS_WIRE_OK && (ready & ~POLLOUT)) {
+			status = receive_some(wire);
+		}
+	}
+	/* Answered before it was asked to the end: not in step with us. */
+	return status == REDIS_WIRE_OK && sent < wire->n_out ? REDIS_WIRE_GARBAGE : status;
+}
+
+/* One large value must not stay allocated for the connection's life. */
+static bool give_back(struct redis_wire *wire)
+{
+	if (wire->out_bytes > KEEP_BYTES) {
+		free(wire->out);
+		wire->out = NULL;
+		wire->out_bytes = 0;
+	}
+	if (wire->widest > KEEP_BYTES) {
+		redisReaderFree(wire->reader);
+		return reader_open(wire);
+	}
+	return true;
+}
+
+enum redis_wire_status redis_wire_exchange(struct redis_wire *wire, redis_wire_reply_fn take,
+					   void *owner, int64_t deadline_ns)
+{
+	enum redis_wire_status status;
+
+	wire->take = take;
+	wire->owner = owner;
+	wire->status = REDIS_WIRE_OK;
+	wire->n_replies = 0;
+	wire->received = 0;
+	wire->widest = 0;
+	wire->error[0] = '\0';
+	if (wire->fd < 0) {
+		status = REDIS_WIRE_CLOSED;
+	} else if (wire->no_memory) {
+		status = REDIS_WIRE_NO_MEMORY;
+	} else {
+		status = talk(wire, deadline_ns);
+	}
+	wire->n_out = 0;
+	wire->n_commands = 0;
+	wire->no_memory = false;
+	/* A reply that came whole is good, even where no other can follow it. */
+	if (status != REDIS_WIRE_OK || !give_back(wire)) {
+		redis_wire_drop(wire);
+	}
+	return status;
+}
+
+const char *redis_wire_error(const struct redis_wire *wire)
+{
+	return wire->error;
+}
+
+const char *redis_wire_status_text(enum redis_wire_status status)
+{
+	static const char *const texts[] = {
+		[REDIS_WIRE_OK] = "well",
+		[REDIS_WIRE_UNREACHABLE] = "cannot be reached",
+		[REDIS_WIRE_TIMEOUT] = "did not answer in time",
+		[REDIS_WIRE_CLOSED] = "closed the connection",
+		[REDIS_WIRE_GARBAGE] = "sent what is no reply",
+		[REDIS_WIRE_REFUSED] = "gave an answer that cannot be used",
+		[REDIS_WIRE_NO_MEMORY] = "cannot be asked: out of memory",
+	};
+
+	return texts[status];
+}
