@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <link.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -13,6 +14,7 @@
 #define OBJECTS_MAX 512
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static atomic_bool bound; /* saves the fast path a call */
 
 /* What a function answers where there is no libmemcached. */
 static memcached_return_t answer_FAILURE(void)
@@ -106,12 +108,15 @@ static void bind_all(void)
 				: "%s is not loaded and cannot be; %zu functions fail",
 			 LIBRARY, missing);
 	}
+	atomic_store_explicit(&bound, true, memory_order_release);
 }
 
 void shim_bind(void)
 {
 	int before = errno;
 
-	pthread_once(&once, bind_all);
-	errno = before;
+	if (!atomic_load_explicit(&bound, memory_order_acquire)) {
+		pthread_once(&once, bind_all);
+		errno = before;
+	}
 }

@@ -7,10 +7,19 @@
 
 #define EACH_BYTE(byte) (UINT64_MAX / 0xff * (byte))
 
-/* Whether one of eight bytes is below n, which is at most 0x80 (Bit Twiddling Hacks, "hasless"). */
-static bool has_less(uint64_t bytes, uint64_t n)
+/*
+ * Non-zero where one of eight bytes is a blank, a control character or DEL
+ * (Bit Twiddling Hacks, "hasless" and "haszero").
+ */
+static uint64_t unplain(const char *eight)
 {
-	return ((bytes - EACH_BYTE(n)) & ~bytes & EACH_BYTE(0x80)) != 0;
+	uint64_t bytes;
+	uint64_t del;
+
+	memcpy(&bytes, eight, sizeof(bytes));
+	del = bytes ^ EACH_BYTE(0x7f);
+	return (((bytes - EACH_BYTE(' ' + 1)) & ~bytes) | ((del - EACH_BYTE(1)) & ~del)) &
+	       EACH_BYTE(0x80);
 }
 
 /*
@@ -19,18 +28,20 @@ static bool has_less(uint64_t bytes, uint64_t n)
  */
 static bool is_plain(const char *key, size_t n)
 {
-	while (n > 0) {
-		uint64_t bytes = EACH_BYTE('.');
-		size_t step = n < sizeof(bytes) ? n : sizeof(bytes);
+	uint64_t found = 0;
 
-		memcpy(&bytes, key, step);
-		if (has_less(bytes, ' ' + 1) || has_less(bytes ^ EACH_BYTE(0x7f), 1)) {
-			return false;
+	if (n < sizeof(found)) {
+		char eight[sizeof(found)] = { '.', '.', '.', '.', '.', '.', '.', '.' };
+
+		for (size_t i = 0; i < n; i++) {
+			eight[i] = key[i];
 		}
-		key += step;
-		n -= step;
+		return unplain(eight) == 0;
 	}
-	return true;
+	for (size_t i = 0; i + sizeof(found) <= n; i += sizeof(found)) {
+		found |= unplain(key + i);
+	}
+	return (found | unplain(key + n - sizeof(found))) == 0;
 }
 
 static const struct shim_server *server_of(const struct shim_state *state, memcached_st *handle,

@@ -1,0 +1,294 @@
+/*
+ * One side of a benchmark: a plain libmemcached program.  It prepares its keys,
+ * runs a workload, and prints nanoseconds per operation.  bench/run starts it bare
+ * and under libtower in turn and divides.
+ *
+ * usage: worker SOCKET WORKLOAD OPERATIONS
+ */
+#include <libmemcached/memcached.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define WIDTH 100 /* keys of an mget */
+
+struct workload {
+	const char *name;
+	unsigned n_keys;
+	unsigned n_value;
+	unsigned n_threads;
+	bool zipf;
+	bool stored; /* the keys are there */
+	void (*run)(memcached_st *handle, const struct workload *workload, size_t n, uint64_t seed);
+};
+
+static const char *socket_path;
+static size_t operations;
+static double *zipf_sums;
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return *state >> 33;
+}
+
+/* Keys are made before the clock runs: a program has its keys, too. */
+static char (*keys)[16];
+static size_t *key_lengths;
+static uint32_t *order;
+
+static void make_keys(const struct workload *workload)
+{
+	uint64_t seed = 1;
+
+	keys = calloc(workload->n_keys, sizeof(*keys));
+	key_lengths = calloc(workload->n_keys, sizeof(*key_lengths));
+	order = calloc(operations, sizeof(*order));
+	if (!keys || !key_lengths || !order) {
+		exit(1);
+	}
+	for (unsigned i = 0; i < workload->n_keys; i++) {
+		key_lengths[i] = (size_t)snprintf(keys[i], sizeof(keys[i]), "key:%07u", i);
+	}
+	if (workload->zipf) {
+		double sum = 0;
+
+		zipf_sums = calloc(workload->n_keys, sizeof(*zipf_sums));
+		for (unsigned i = 0; i < workload->n_keys; i++) {
+			sum += 1 / pow(i + 1, 0.99);
+			zipf_sums[i] = sum;
+		}
+	}
+	for (size_t i = 0; i < operations; i++) {
+		if (workload->zipf) {
+			double at = (double)next_random(&seed) / (double)(1U << 31) *
+				    zipf_sums[workload->n_keys - 1];
+			unsigned low = 0;
+			unsigned high = workload->n_keys - 1;
+
+			while (low < high) {
+				unsigned middle = (low + high) / 2;
+
+				if (zipf_sums[middle] < at) {
+					low = middle + 1;
+				} else {
+					high = middle;
+				}
+			}
+			order[i] = (uint32_t)((uint64_t)low * 2654435761U % workload->n_keys);
+		} else {
+			order[i] = (uint32_t)(i % workload->n_keys);
+		}
+	}
+}
+
+static memcached_st *open_handle(void)
+{
+	memcached_st *handle = memcached_create(NULL);
+
+	memcached_server_add_unix_socket(handle, socket_path);
+	return handle;
+}
+
+static void check(bool well, const char *what)
+{
+	if (!well) {
+		fprintf(stderr, "worker: %s\n", what);
+		exit(1);
+	}
+}
+
+static void run_get(memcached_st *handle, const struct workload *workload, size_t n, uint64_t seed)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint32_t k = order[(i + seed) % operations];
+		memcached_return_t rc;
+		uint32_t flags;
+		size_t n_value;
+		char *value = memcached_get(handle, keys[k], key_lengths[k], &n_value, &flags, &rc);
+
+		check(workload->stored ? n_value == workload->n_value : rc == MEMCACHED_NOTFOUND,
+		      "a get answered wrong");
+		free(value);
+	}
+}
+
+static void run_set(memcached_st *handle, const struct workload *workload, size_t n, uint64_t seed)
+{
+	char *value = calloc(1, workload->n_value);
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t k = order[(i + seed) % operations];
+
+		check(memcached_set(handle, keys[k], key_lengths[k], value, workload->n_value, 0,
+				    0) == MEMCACHED_SUCCESS,
+		      "a set failed");
+	}
+	free(value);
+}
+
+/* n counts requests; each asks for `width` keys. */
+static void run_mget_of(memcached_st *handle, const struct workload *workload, size_t n,
+			unsigned first, unsigned width, unsigned step)
+{
+	const char *asked[WIDTH];
+	size_t lengths[WIDTH];
+	memcached_result_st result;
+
+	memcached_result_create(handle, &result);
+	for (size_t i = 0; i < n; i++) {
+		memcached_return_t rc;
+		unsigned got = 0;
+
+		for (unsigned j = 0; j < width; j++) {
+			uint32_t k = (first + (uint32_t)(i * step) + j) % workload->n_keys;
+
+			asked[j] = keys[k];
+			lengths[j] = key_lengths[k];
+		}
+		check(memcached_mget(handle, asked, lengths, width) == MEMCACHED_SUCCESS,
+		      "an mget failed");
+		while (memcached_fetch_result(handle, &result, &rc)) {
+			got++;
+		}
+		check(got == width, "an mget missed keys");
+	}
+	memcached_result_free(&result);
+}
+
+static void run_mget(memcached_st *handle, const struct workload *workload, size_t n, uint64_t seed)
+{
+	run_mget_of(handle, workload, n, 0, WIDTH, WIDTH);
+}
+
+static void run_mget10(memcached_st *handle, const struct workload *workload, size_t n,
+		       uint64_t seed)
+{
+	run_mget_of(handle, workload, n, 0, WIDTH / 10, WIDTH / 10);
+}
+
+/* 90 keys that are always the same, 10 that memory does not have. */
+static void run_mget90(memcached_st *handle, const struct workload *workload, size_t n,
+		       uint64_t seed)
+{
+	const char *asked[WIDTH];
+	size_t lengths[WIDTH];
+	memcached_result_st result;
+
+	memcached_result_create(handle, &result);
+	for (size_t i = 0; i < n; i++) {
+		memcached_return_t rc;
+		unsigned got = 0;
+
+		for (unsigned j = 0; j < WIDTH; j++) {
+			uint32_t k =
+				j < 90 ? j : 90 + (uint32_t)(i * 10 + j) % (workload->n_keys - 90);
+
+			asked[j] = keys[k];
+			lengths[j] = key_lengths[k];
+		}
+		check(memcached_mget(handle, asked, lengths, WIDTH) == MEMCACHED_SUCCESS,
+		      "an mget failed");
+		while (memcached_fetch_result(handle, &result, &rc)) {
+			got++;
+		}
+		check(got == WIDTH, "an mget missed keys");
+	}
+	memcached_result_free(&result);
+}
+
+static const struct workload workloads[] = {
+	{ "get-100", 10000, 100, 1, false, true, run_get },
+	{ "get-1k", 2000, 1024, 1, false, true, run_get },
+	{ "get-10k", 500, 10240, 1, false, true, run_get },
+	{ "get-zipf", 1000000, 100, 1, true, true, run_get },
+	{ "get-scan", 100000, 100, 1, false, true, run_get },
+	{ "get-absent", 10000, 100, 1, false, false, run_get },
+	{ "set", 10000, 100, 1, false, true, run_set },
+	{ "mget-100", 10000, 100, 1, false, true, run_mget },
+	{ "mget-10", 10000, 100, 1, false, true, run_mget10 },
+	{ "mget-90", 100000, 100, 1, false, true, run_mget90 },
+	{ "threads-1", 10000, 100, 1, true, true, run_get },
+	{ "threads-2", 10000, 100, 2, true, true, run_get },
+};
+
+static void store_all(memcached_st *handle, const struct workload *workload)
+{
+	char *value = calloc(1, workload->n_value);
+
+	for (unsigned i = 0; i < workload->n_keys && workload->stored; i++) {
+		check(memcached_set(handle, keys[i], key_lengths[i], value, workload->n_value, 0,
+				    7) == MEMCACHED_SUCCESS,
+		      "a set failed");
+	}
+	free(value);
+}
+
+struct part {
+	const struct workload *workload;
+	uint64_t seed;
+};
+
+static void *run_part(void *arg)
+{
+	const struct part *part = arg;
+	memcached_st *handle = open_handle();
+
+	part->workload->run(handle, part->workload, operations, part->seed);
+	memcached_free(handle);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct workload *workload = NULL;
+	memcached_st *handle;
+	uint64_t start;
+
+	for (size_t i = 0; argc == 4 && i < sizeof(workloads) / sizeof(workloads[0]); i++) {
+		if (strcmp(workloads[i].name, argv[2]) == 0) {
+			workload = &workloads[i];
+		}
+	}
+	if (!workload) {
+		fprintf(stderr, "usage: worker SOCKET WORKLOAD OPERATIONS\n");
+		return 2;
+	}
+	socket_path = argv[1];
+	operations = strtoul(argv[3], NULL, 10);
+	make_keys(workload);
+	handle = open_handle();
+	store_all(handle, workload);
+	/* Once through, so that connections and copies are there. */
+	workload->run(handle, workload, operations / 10 + 1, 0);
+	start = now_ns();
+	if (workload->n_threads == 1) {
+		workload->run(handle, workload, operations, 0);
+	} else {
+		pthread_t threads[2];
+		struct part parts[2] = { { workload, 0 }, { workload, operations / 2 } };
+
+		for (unsigned i = 0; i < 2; i++) {
+			check(pthread_create(&threads[i], NULL, run_part, &parts[i]) == 0,
+			      "no thread");
+		}
+		for (unsigned i = 0; i < 2; i++) {
+			pthread_join(threads[i], NULL);
+		}
+	}
+	printf("%.1f\n", (double)(now_ns() - start) / (double)operations / workload->n_threads);
+	memcached_free(handle);
+	return 0;
+}
