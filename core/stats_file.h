@@ -46,7 +46,7 @@
 /* A page of most machines: a block that was never used costs nothing. */
 #define STATS_PAGE_BYTES 4096
 
-/* How many blocks of others each claim and leave looks at; all where none is free. */
+/* How many blocks of live processes each claim and leave looks at; all where none is free. */
 #define STATS_LOOKS 4
 
 enum stats_owner {
@@ -145,8 +145,8 @@ void stats_block_end(struct stats_file *file, unsigned block);
 void stats_fold_child(void);
 
 /*
- * Folds what has ended, and what is dead among the next `n_looks` foreign
- * blocks.  Nothing where another process folds just now: it, or a later one,
+ * Folds what has ended, and what is dead up to the `n_looks`-th block whose
+ * process lives.  Nothing where another process folds just now: it, or a later one,
  * does the work.
  */
 void stats_fold(struct stats_file *file, unsigned n_looks);

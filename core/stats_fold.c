@@ -89,9 +89,12 @@ static bool is_over(struct stats_file *file, unsigned i, uint64_t word, unsigned
 	if (*n_looks == 0 || process == process_pack(&file->self)) {
 		return false;
 	}
-	--*n_looks;
 	atomic_store_explicit(&file->head->next_look, i + 1, memory_order_relaxed);
-	return process_word_alive(&file->self, process) == PROCESS_GONE;
+	if (process_word_alive(&file->self, process) == PROCESS_GONE) {
+		return true; /* costs no look: the dead may have piled up */
+	}
+	--*n_looks;
+	return false;
 }
 
 /* Step 1; answers how many blocks now are FOLDING `number`. */
