@@ -225,8 +225,7 @@ void config_slots_path(const struct config *config, char *ret_path, size_t n)
 	if (config->coherence_path[0]) {
 		snprintf(ret_path, n, "%s", config->coherence_path);
 	} else if (group != CONFIG_NO_GROUP) {
-		snprintf(ret_path, n, "/dev/shm/tower-g%u-%s", (unsigned)group,
-			 config->tower_name);
+		snprintf(ret_path, n, "/dev/shm/tower-g%u-%s", (unsigned)group, config->tower_name);
 	} else {
 		snprintf(ret_path, n, "/dev/shm/tower-%u-%s", (unsigned)geteuid(),
 			 config->tower_name);

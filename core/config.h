@@ -19,8 +19,8 @@
 #include <sys/types.h>
 
 #define CONFIG_FILE_DEFAULT "/etc/tower.ini"
-#define CONFIG_TEXT_MAX 512	  /* bytes of a text value, NUL included */
-#define CONFIG_WHY_MAX 1024	  /* bytes of an error, NUL included */
+#define CONFIG_TEXT_MAX 512 /* bytes of a text value, NUL included */
+#define CONFIG_WHY_MAX 1024 /* bytes of an error, NUL included */
 #define CONFIG_NO_GROUP ((gid_t)-1)
 #define CONFIG_FILE_MAX (1 << 20) /* bytes of a file; larger ones are refused */
 

@@ -207,7 +207,7 @@ static const char *check_text(enum config_key key, const char *value)
 		return check_path(value);
 	case CONFIG_KEY_coherence_group:
 		return value[0] == '\0' || config_group(value) != CONFIG_NO_GROUP ? NULL
-										   : "no such group";
+										  : "no such group";
 	default:
 		return NULL;
 	}

@@ -276,3 +276,12 @@ struct tower *tower_get(const struct tower_plug *plug)
 	}
 	return now == &off ? NULL : now;
 }
+
+void tower_leave(void)
+{
+	struct tower *now = atomic_load_explicit(&instance, memory_order_acquire);
+
+	if (now && now != &off) {
+		stats_leave(now->stats);
+	}
+}

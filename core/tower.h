@@ -53,6 +53,9 @@ struct tower_plug {
  */
 struct tower *tower_get(const struct tower_plug *plug);
 
+/* The process ends: its counts are folded.  Other threads may still use the tower. */
+void tower_leave(void);
+
 /*
  * The configuration alone, for whoever needs it before the first intercepted
  * call; NULL where it is wrong or tower is disabled.

@@ -35,13 +35,13 @@
  * for the call.
  */
 struct layer_key {
-	const char *wire; /* as memcached sees it: namespaces and key; not NUL-terminated */
-	size_t n_wire;    /* 1 to LAYER_KEY_MAX */
-	size_t n_prefix;  /* so many of them are namespaces; the rest is the program's key */
-	uint64_t hash;    /* hash_bytes(wire): names the slot */
-	uint64_t place;   /* fingerprint of the server the key maps to and of the encoding key */
+	const char *wire;   /* as memcached sees it: namespaces and key; not NUL-terminated */
+	size_t n_wire;	    /* 1 to LAYER_KEY_MAX */
+	size_t n_prefix;    /* so many of them are namespaces; the rest is the program's key */
+	uint64_t hash;	    /* hash_bytes(wire): names the slot */
+	uint64_t place;	    /* fingerprint of the server the key maps to and of the encoding key */
 	const char *server; /* that server by name ("host:port" or a path), NUL-terminated */
-	bool private; /* encoded: the bytes must not leave the process */
+	bool private;	    /* encoded: the bytes must not leave the process */
 };
 
 enum layer_answer {
@@ -56,13 +56,14 @@ struct layer_item {
 	uint64_t slot; /* the slot's token before anything was asked, or LAYER_SLOT_BUSY */
 
 	enum layer_answer answer; /* of the last layer asked */
-	uint8_t layer;            /* place in the walk of the layer that hit */
+	uint8_t layer;		  /* place in the walk of the layer that hit */
 	bool has_cas;
-	char *value;         /* from the batch's allocator, a NUL behind it; NULL where n_value is 0 */
+	char *value; /* from the batch's allocator, a NUL behind it; NULL where n_value is 0 */
 	size_t n_value;
 	uint32_t flags;
-	uint64_t cas;        /* the server's own, where has_cas */
-	int64_t deadline_ns; /* of clock.h, when the value ends as far as the layer knows, or CLOCK_NEVER */
+	uint64_t cas;	     /* the server's own, where has_cas */
+	int64_t deadline_ns; /* of clock.h, when the value ends as far as the layer knows, or
+				CLOCK_NEVER */
 };
 
 /*
@@ -103,13 +104,13 @@ enum layer_verb {
 
 /* What became of a write, as far as anybody but the program must know. */
 enum layer_outcome {
-	LAYER_DONE,      /* memcached confirmed: it happened */
-	LAYER_REFUSED,   /* memcached confirmed: nothing stored or changed */
-	LAYER_DROPPED,   /* memcached answered with an error: nothing stored, but what was
+	LAYER_DONE,	 /* memcached confirmed: it happened */
+	LAYER_REFUSED,	 /* memcached confirmed: nothing stored or changed */
+	LAYER_DROPPED,	 /* memcached answered with an error: nothing stored, but what was
 			  * there may be gone (a value too large drops the old one) */
 	LAYER_UNCERTAIN, /* not confirmed (buffered, noreply, failed, timed out): it may
 			  * have happened, may happen later, or never */
-	LAYER_UNSENT,    /* refused by the client library: nothing was sent */
+	LAYER_UNSENT,	 /* refused by the client library: nothing was sent */
 };
 
 struct layer_write {
@@ -120,9 +121,9 @@ struct layer_write {
 	const char *value; /* borrowed; set to prepend */
 	size_t n_value;
 	uint32_t flags;
-	int64_t exptime;     /* as memcached takes it: 0 never, to 30 days relative, else absolute */
-	int64_t deadline_ns; /* the same as a deadline of clock.h; in the past: ended already */
-	bool changes_expiry; /* the exptime counts for this verb */
+	int64_t exptime; /* as memcached takes it: 0 never, to 30 days relative, else absolute */
+	int64_t deadline_ns;  /* the same as a deadline of clock.h; in the past: ended already */
+	bool changes_expiry;  /* the exptime counts for this verb */
 	bool may_keep_expiry; /* but only where the key was not there (a counter's initial value) */
 
 	void *program; /* the call itself, for the authority */
@@ -131,9 +132,9 @@ struct layer_write {
 
 enum layer_capability {
 	LAYER_AUTHORITY = 1 << 0, /* the program's own memcached: exactly one layer of a walk */
-	LAYER_PRIVATE = 1 << 1,   /* of this process: told of a write after its slot was left */
-	LAYER_SHARED = 1 << 2,    /* of many: told of a write before its slot is left */
-	LAYER_DEEP = 1 << 3,      /* asked only where the authority answered with a clean miss */
+	LAYER_PRIVATE = 1 << 1,	  /* of this process: told of a write after its slot was left */
+	LAYER_SHARED = 1 << 2,	  /* of many: told of a write before its slot is left */
+	LAYER_DEEP = 1 << 3,	  /* asked only where the authority answered with a clean miss */
 };
 
 struct layer; /* each layer's own */

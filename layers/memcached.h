@@ -58,7 +58,8 @@ struct memcached_call {
 	uint64_t delta;
 	uint64_t initial;
 	bool with_initial;
-	uint64_t *counter;     /* increment, decrement: where the program wants the answer; may be NULL */
+	uint64_t *
+		counter; /* increment, decrement: where the program wants the answer; may be NULL */
 	memcached_return_t rc; /* out */
 };
 

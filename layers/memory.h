@@ -14,11 +14,11 @@
 #include "layers/layer.h"
 
 struct memory_options {
-	uint64_t max_bytes;      /* of everything held, overhead counted */
-	uint64_t max_items;      /* 0: no limit */
+	uint64_t max_bytes;	 /* of everything held, overhead counted */
+	uint64_t max_items;	 /* 0: no limit */
 	uint64_t max_item_bytes; /* key and value; 0: no limit but max_bytes */
-	int64_t ttl_ns;          /* the most an entry lives; 0: its own expiry only */
-	unsigned ttl_jitter;     /* percent by which ttl is shortened at random, 0 to 100 */
+	int64_t ttl_ns;		 /* the most an entry lives; 0: its own expiry only */
+	unsigned ttl_jitter;	 /* percent by which ttl is shortened at random, 0 to 100 */
 };
 
 extern const struct layer_ops memory_ops;

@@ -88,8 +88,9 @@ static void *find_library(void)
 static bool bind_one(void *object, const char *name, void *ret_function, void *fallback)
 {
 	void *found = object ? dlsym(object, name) : NULL;
+	void *function = found ? found : fallback;
 
-	memcpy(ret_function, found ? &found : &fallback, sizeof(found));
+	memcpy(ret_function, &function, sizeof(function));
 	return found != NULL;
 }
 

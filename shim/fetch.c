@@ -353,7 +353,7 @@ SHIM_EXPORT memcached_result_st *memcached_fetch_result(memcached_st *handle,
 							memcached_result_st *result,
 							memcached_return_t *ret_rc)
 {
-	memcached_return_t unwanted;
+	memcached_return_t unwanted = MEMCACHED_SUCCESS;
 
 	return fetch_result(CALL_memcached_fetch_result, handle, result,
 			    ret_rc ? ret_rc : &unwanted);
@@ -399,7 +399,7 @@ SHIM_EXPORT char *memcached_fetch(memcached_st *handle, char *ret_key, size_t *r
 				  size_t *ret_n_value, uint32_t *ret_flags,
 				  memcached_return_t *ret_rc)
 {
-	memcached_return_t unwanted;
+	memcached_return_t unwanted = MEMCACHED_SUCCESS;
 	memcached_return_t *rc = ret_rc ? ret_rc : &unwanted;
 	struct shim_frame frame;
 	struct tower *tower = shim_begin(&frame, CALL_memcached_fetch, handle);

@@ -199,7 +199,7 @@ SHIM_EXPORT char *memcached_get(memcached_st *handle, const char *key, size_t n_
 				size_t *ret_n_value, uint32_t *ret_flags,
 				memcached_return_t *ret_rc)
 {
-	struct unwanted unwanted;
+	struct unwanted unwanted = { 0, 0 };
 	struct memcached_read read = {
 		.handle = handle,
 		.ret_n_value = ret_n_value ? ret_n_value : &unwanted.n_value,
@@ -217,7 +217,7 @@ SHIM_EXPORT char *memcached_get_by_key(memcached_st *handle, const char *group, 
 				       const char *key, size_t n_key, size_t *ret_n_value,
 				       uint32_t *ret_flags, memcached_return_t *ret_rc)
 {
-	struct unwanted unwanted;
+	struct unwanted unwanted = { 0, 0 };
 	struct memcached_read read = {
 		.handle = handle,
 		.by_key = true,

@@ -180,8 +180,7 @@ void shim_drop_results(struct shim_state *state);
 
 /* --- write.c --- */
 
-memcached_return_t shim_write(enum shim_call call, enum layer_verb verb,
-			      struct memcached_call *write);
+memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct memcached_call *call);
 
 /* --- change.c: what the configured namespace needs of a handle --- */
 
