@@ -240,8 +240,8 @@ static void earliest_locked(struct slots *slots)
 	int64_t earliest = CLOCK_NEVER;
 
 	/* The analyser does not see that what was freed has been unlinked. */
-	// NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
 	for (const struct slots_doubts *d = slots->doubts; d; d = d->next) {
+		// NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
 		earliest = d->until_ns < earliest ? d->until_ns : earliest;
 	}
 	atomic_store(&slots->doubts_until_ns, earliest);

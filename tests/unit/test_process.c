@@ -266,7 +266,9 @@ static int knows_itself_and_not_the_outside(void)
 {
 	struct process self;
 
-	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	/* What we mount stays ours; in a chroot "/" is no mount point, but /proc is. */
+	if ((mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 &&
+	     mount("none", "/proc", NULL, MS_REC | MS_PRIVATE, NULL) != 0) ||
 	    mount("proc", "/proc", "proc", 0, NULL) != 0) {
 		return 102;
 	}

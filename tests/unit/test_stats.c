@@ -572,11 +572,17 @@ static bool may_mount(void)
 	       write_to("/proc/self/gid_map", gids);
 }
 
+/* What we mount stays ours; in a chroot "/" is no mount point, but /dev/shm is. */
+static bool keep_mounts(void)
+{
+	return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 ||
+	       mount("none", "/dev/shm", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 /* 0, or the errno of a system that does not let us mount. */
 static int mount_small(const char *size)
 {
-	return !may_mount() || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-			       mount("tmpfs", folder, "tmpfs", 0, size) != 0
+	return !may_mount() || !keep_mounts() || mount("tmpfs", folder, "tmpfs", 0, size) != 0
 		       ? errno
 		       : 0;
 }
