@@ -60,7 +60,8 @@ static void make_keys(const struct workload *workload)
 		exit(1);
 	}
 	for (unsigned i = 0; i < workload->n_keys; i++) {
-		key_lengths[i] = (size_t)snprintf(keys[i], sizeof(keys[i]), "key:%07u", i);
+		key_lengths[i] = (size_t)snprintf(keys[i], sizeof(keys[i]), "%s:%07u",
+						  workload->stored ? "key" : "none", i);
 	}
 	if (workload->zipf) {
 		double sum = 0;

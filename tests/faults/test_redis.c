@@ -27,7 +27,7 @@
 
 /* Redis gets long where it shall answer, and short where it shall not. */
 #define LONG_NS (10 * CLOCK_NS_PER_S)
-#define SHORT_NS (50 * CLOCK_NS_PER_MS)
+#define SHORT_NS (500 * CLOCK_NS_PER_MS)
 #define RETRY_NS (20 * CLOCK_NS_PER_MS)
 #define PATIENCE_NS (20 * CLOCK_NS_PER_S)
 
