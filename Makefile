@@ -32,6 +32,10 @@ ifdef SANITIZE
 STD      += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 LDFLAGS  += -fsanitize=$(SANITIZE)
 endif
+# gcc warns of every fence, which ThreadSanitizer does not know (base/racy.h).
+ifeq ($(SANITIZE)$(findstring clang,$(CC)),thread)
+WARN     += -Wno-tsan
+endif
 
 # hiredis and inih are linked in and hidden: a host's own copies stay its own.
 LIBS_STATIC = -l:libhiredis.a -l:libinih.a
@@ -99,6 +103,16 @@ $(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(INNER) $(call obj,$(TLI
 $(BUILD)/tests/shim/%: $(BUILD)/obj/tests/shim/%.o $(call obj,$(TLIB))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached -lcmocka
+
+# The litmus test of tests/coherence, a plain program that uses libmemcached.
+LITMUS = $(call obj,$(wildcard tests/coherence/*.c))
+
+$(BUILD)/tests/coherence/litmus: $(LITMUS) $(call obj,tests/lib/servers.c)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached
+
+tests: $(BUILD)/tests/coherence/litmus
+-include $(LITMUS:.o=.d)
 
 TESTS_UNIT   = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT))
 TESTS_FAULTS = $(patsubst tests/faults/%.c,$(BUILD)/tests/faults/%,$(FAULTS))

@@ -152,7 +152,7 @@ uint64_t slots_load(struct slots *slots, uint64_t hash)
 	int64_t from = atomic_load_explicit(&slots->head->flush_from_ns, memory_order_acquire);
 
 	if ((word & SLOTS_IN_FLIGHT) && !fault_planted(FAULT_no_in_flight_check)) {
-		slots_met_busy(slots, slot, word);
+		slots_met_busy(slots, slot);
 		return LAYER_SLOT_BUSY;
 	}
 	if (from && clock_now_ns() >= from) {
@@ -193,7 +193,7 @@ void slots_enter(struct slots *slots, uint64_t hash, struct slots_ticket *ret_ti
 	ret_ticket->entered = before + enter_adds();
 	ret_ticket->entry = entry;
 	if (!ret_ticket->alone) {
-		slots_met_busy(slots, slot, before);
+		slots_met_busy(slots, slot);
 	}
 }
 

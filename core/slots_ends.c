@@ -4,10 +4,10 @@
  * it.
  *
  * A slot remembers one key exactly (its tag and the second in which it ends).
- * Where several of its keys end, the others go into a mask of 64 bits: bit n
- * says that some key may end in a second that is n modulo 64.  A bit may stand
- * for nothing any more, which only makes copies end early, at the latest after
- * `last_s` never again.
+ * Where several of its keys end, the others go into a mask of 32 bits: bit n
+ * says that some key may end in a second that is n modulo 32.  A bit may stand
+ * for nothing any more, which only makes copies end early; after the last of
+ * all these seconds the mask is void, and the next key begins a new one.
  */
 #include "core/slots_file.h"
 
@@ -22,19 +22,41 @@ static uint64_t tag_of(uint64_t hash)
 }
 
 /* The exact word: tag above, second below; second 0 is none. */
-static uint64_t exact_word(uint64_t tag, int64_t second)
+static uint64_t exact_word(uint64_t tag, uint64_t second)
 {
-	return tag << SECOND_BITS | ((uint64_t)second & SECOND);
+	return tag << SECOND_BITS | second;
 }
 
-static void add_to_mask(struct slots_end *end, int64_t second)
+/* The word of the others: the last second above, the mask below. */
+static uint64_t others_last(uint64_t others)
 {
-	int64_t last = atomic_load(&end->last_s);
+	return others >> SECOND_BITS;
+}
 
-	/* Before the bit: a reader that sees the bit must not think it over. */
-	while (last < second && !atomic_compare_exchange_weak(&end->last_s, &last, second)) {
+static void add_to_others(struct slots_end *end, uint64_t second, uint64_t now_s)
+{
+	uint64_t others = atomic_load(&end->others);
+	uint64_t added;
+
+	do {
+		uint64_t last = others_last(others);
+		uint64_t mask = last < now_s ? 0 : others & SECOND;
+
+		mask |= UINT64_C(1) << (second % SECOND_BITS);
+		added = (last > second ? last : second) << SECOND_BITS | mask;
+	} while (!atomic_compare_exchange_weak(&end->others, &others, added));
+}
+
+/* 0 is never; what has ended already ends now. */
+static uint64_t second_of(int64_t deadline_ns, uint64_t now_s)
+{
+	if (deadline_ns == CLOCK_NEVER || deadline_ns / CLOCK_NS_PER_S > (int64_t)SECOND) {
+		return 0;
 	}
-	atomic_fetch_or(&end->mask, UINT64_C(1) << ((uint64_t)second % 64));
+	if (deadline_ns / CLOCK_NS_PER_S <= 0) {
+		return now_s;
+	}
+	return (uint64_t)(deadline_ns / CLOCK_NS_PER_S);
 }
 
 void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, bool also)
@@ -42,21 +64,18 @@ void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, boo
 	struct slots_end *end = &slots->ends[hash & slots->mask];
 	uint64_t tag = tag_of(hash);
 	uint64_t exact = atomic_load(&end->exact);
-	int64_t now_s = clock_now_ns() / CLOCK_NS_PER_S;
-	int64_t second = deadline_ns == CLOCK_NEVER ? 0 : deadline_ns / CLOCK_NS_PER_S;
+	uint64_t now_s = (uint64_t)(clock_now_ns() / CLOCK_NS_PER_S);
+	uint64_t second = second_of(deadline_ns, now_s);
 
-	if (second > (int64_t)SECOND) {
-		second = 0;
-	}
 	for (;;) {
 		bool is_ours = (exact & SECOND) && exact >> SECOND_BITS == tag;
-		bool is_free = (int64_t)(exact & SECOND) < now_s;
+		bool is_free = (exact & SECOND) < now_s;
 
 		if (second == 0 && (!is_ours || also)) {
 			return;
 		}
 		if (also || (!is_ours && !is_free)) {
-			add_to_mask(end, second);
+			add_to_others(end, second, now_s);
 			return;
 		}
 		if (atomic_compare_exchange_weak(&end->exact, &exact, exact_word(tag, second))) {
@@ -68,20 +87,22 @@ void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, boo
 int64_t slots_end(struct slots *slots, uint64_t hash)
 {
 	struct slots_end *end = &slots->ends[hash & slots->mask];
-	int64_t now_s = clock_now_ns() / CLOCK_NS_PER_S;
+	uint64_t now_s = (uint64_t)(clock_now_ns() / CLOCK_NS_PER_S);
 	uint64_t exact = atomic_load(&end->exact);
-	uint64_t mask = atomic_load(&end->mask);
+	uint64_t others = atomic_load(&end->others);
 	int64_t result = CLOCK_NEVER;
 
 	if ((exact & SECOND) && exact >> SECOND_BITS == tag_of(hash)) {
 		result = (int64_t)(exact & SECOND) * CLOCK_NS_PER_S;
 	}
-	if (mask == 0 || atomic_load(&end->last_s) < now_s) {
+	if ((others & SECOND) == 0 || others_last(others) < now_s) {
 		return result;
 	}
-	for (int64_t s = now_s; s < now_s + 64; s++) {
-		if (mask >> ((uint64_t)s % 64) & 1) {
-			return s * CLOCK_NS_PER_S < result ? s * CLOCK_NS_PER_S : result;
+	for (uint64_t s = now_s; s < now_s + SECOND_BITS; s++) {
+		if (others >> (s % SECOND_BITS) & 1) {
+			int64_t at = (int64_t)s * CLOCK_NS_PER_S;
+
+			return at < result ? at : result;
 		}
 	}
 	return result;

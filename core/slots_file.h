@@ -82,8 +82,7 @@ struct slots_head {
 /* When keys of a slot end; core/slots_ends.c. */
 struct slots_end {
 	_Atomic uint64_t exact;
-	_Atomic uint64_t mask;
-	_Atomic int64_t last_s;
+	_Atomic uint64_t others;
 };
 
 struct slots_record {
@@ -96,10 +95,11 @@ struct slots_record {
 
 _Static_assert(sizeof(struct slots_record) == 512, "a record is eight to a page");
 
-/* A busy slot that this process met, and since when it has not changed. */
+/* A slot that this process met busy, since when, and when last. */
 struct slots_suspect {
-	_Atomic uint64_t word;
+	_Atomic size_t slot;
 	_Atomic int64_t since_ns;
+	_Atomic int64_t last_ns;
 };
 
 struct slots {
@@ -154,7 +154,7 @@ _Atomic uint64_t *slots_take_entry(struct slots *slots, size_t slot);
 bool slots_is_own(const struct slots *slots, const struct slots_record *record);
 
 /* Met a slot that is busy: repairs it if its writers are dead. */
-void slots_met_busy(struct slots *slots, size_t slot, uint64_t word);
+void slots_met_busy(struct slots *slots, size_t slot);
 
 /* Takes the record's writes back as far as its process is gone; true if it is empty now. */
 bool slots_clear_record(struct slots *slots, struct slots_record *record);

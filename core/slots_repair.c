@@ -8,8 +8,11 @@
 #include "base/clock.h"
 #include "base/fault.h"
 
-/* So long a slot stays busy without any change before it is suspected. */
+/* So long a slot is busy whenever it is met before it is suspected. */
 #define SUSPECT_NS (200 * CLOCK_NS_PER_MS)
+
+/* A slot that nobody met for so long begins anew. */
+#define FORGET_NS (60 * CLOCK_NS_PER_S)
 
 /* Between two repairs of one process. */
 #define PAUSE_NS (20 * CLOCK_NS_PER_MS)
@@ -168,25 +171,36 @@ static void repair(struct slots *slots, size_t slot)
 	}
 }
 
-void slots_met_busy(struct slots *slots, size_t slot, uint64_t word)
+/*
+ * Whether the slot was busy whenever it was met for SUSPECT_NS.  Relaxed: the
+ * worst that a mix of two threads' notes does is a repair too early or late.
+ */
+static bool is_suspect(struct slots_suspect *suspect, size_t slot, int64_t now)
 {
-	struct slots_suspect *suspect = &slots->suspects[slot % SLOTS_SUSPECTS];
-	int64_t now = clock_coarse_ns();
-	/* Relaxed: the worst that a mix of two threads' notes does is a repair too early or late.
-	 */
-	uint64_t seen = atomic_load_explicit(&suspect->word, memory_order_relaxed);
-	uint32_t idle = 0;
-	int64_t age = now - atomic_load_explicit(&suspect->since_ns, memory_order_relaxed);
+	int64_t since = atomic_load_explicit(&suspect->since_ns, memory_order_relaxed);
+	int64_t last = atomic_load_explicit(&suspect->last_ns, memory_order_relaxed);
 
-	if (seen != word) {
-		/* One suspect at a time gets its turn. */
-		if (age > 2 * SUSPECT_NS) {
-			atomic_store_explicit(&suspect->word, word, memory_order_relaxed);
-			atomic_store_explicit(&suspect->since_ns, now, memory_order_relaxed);
+	if (atomic_load_explicit(&suspect->slot, memory_order_relaxed) == slot) {
+		atomic_store_explicit(&suspect->last_ns, now, memory_order_relaxed);
+		if (now - last < FORGET_NS) {
+			return now - since >= SUSPECT_NS;
 		}
-		return;
+	} else if (now - since < 2 * SUSPECT_NS) {
+		/* One suspect at a time gets its turn. */
+		return false;
 	}
-	if (age < SUSPECT_NS ||
+	atomic_store_explicit(&suspect->slot, slot, memory_order_relaxed);
+	atomic_store_explicit(&suspect->since_ns, now, memory_order_relaxed);
+	atomic_store_explicit(&suspect->last_ns, now, memory_order_relaxed);
+	return false;
+}
+
+void slots_met_busy(struct slots *slots, size_t slot)
+{
+	int64_t now = clock_coarse_ns();
+	uint32_t idle = 0;
+
+	if (!is_suspect(&slots->suspects[slot % SLOTS_SUSPECTS], slot, now) ||
 	    now < atomic_load_explicit(&slots->next_repair_ns, memory_order_relaxed) ||
 	    !atomic_compare_exchange_strong(&slots->repairing, &idle, 1)) {
 		return;

@@ -1,146 +1,333 @@
 #include "layers/memory.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/lock.h"
-
-/* uthash must never exit the host: out of memory is an entry not stored. */
-#define HASH_NONFATAL_OOM 1
-#define HASH_FUNCTION(key, n, hashv) ((hashv) = (unsigned)hash_bytes((key), (n)))
-#include <uthash.h>
-
-/* Of one allocation, and an entry's share of the table's buckets. */
-#define MALLOC_OVERHEAD 16
-#define BUCKET_OVERHEAD 16
-
-/*
- * An entry that is among so large a part of the newest stays where it is when it
- * is used: moving it would touch its neighbours for nothing.
- */
-#define RECENT_PART 8
+#include "layers/memory_index.h"
+#include "layers/memory_log.h"
 
 /* memcached's clock ticks in seconds, so that items may end so much early. */
 #define EARLY_END_NS (CLOCK_NS_PER_S + CLOCK_COARSE_LAG_NS)
 
-struct entry {
-	UT_hash_handle hh;
-	struct entry *newer;
-	struct entry *older;
-	_Atomic unsigned holders; /* the table and every reader that copies */
-	uint32_t flags;
-	uint64_t slot;
-	uint64_t turn; /* of layer.turn, when it last became the newest */
-	uint64_t cas;
-	int64_t deadline_ns;
-	size_t n_value;
-	uint16_t n_key; /* of the table's key: place and wire key */
-	bool has_cas;
-	char bytes[]; /* the table's key, then the value */
-};
+/* Words of the first table; it doubles when half of the words are taken. */
+#define INDEX_WORDS_MIN 64
+
+/* The table may take so large a part of the budget. */
+#define INDEX_PART 4
+
+/* What one insertion moves at most, so that its time is bounded: then it evicts. */
+#define MOVE_ENTRIES_MAX 64
+
+/* Where so large a part of what is in use is dead, the living are moved over it. */
+#define DEAD_PART 8
 
 struct layer {
-	struct lock lock; /* guards: everything below but options */
-	struct entry *table;
-	struct entry *newest;
-	struct entry *oldest;
-	uint64_t n_bytes;
-	uint64_t n_items;
-	uint64_t turn;	 /* entries that have become the newest so far */
-	uint64_t random; /* for jitter */
+	struct memory_index index;
+	struct memory_log log;
 	struct memory_options options;
 	struct layer_counters **counters;
+
+	struct lock lock;  /* guards: changes of index and log, and everything below */
+	uint64_t n_living; /* bytes of entries that are in the index */
+	uint64_t n_items;
+	uint64_t random; /* for jitter */
 };
 
-/* The table's key: the place makes two servers' items different. */
-struct table_key {
-	char bytes[sizeof(uint64_t) + LAYER_KEY_MAX];
-	unsigned n;
-	unsigned hash;
+/* An entry that a reader found, as it was while the log held it. */
+struct found {
+	uint64_t place;
+	struct memory_head head;
+	_Atomic uint64_t *at;
+	uint64_t word;
 };
 
-static void table_key_make(struct table_key *key, const struct layer_key *item)
+static uint64_t hash_of(const struct layer_key *key)
 {
-	memcpy(key->bytes, &item->place, sizeof(item->place));
-	memcpy(key->bytes + sizeof(item->place), item->wire, item->n_wire);
-	key->n = (unsigned)(sizeof(item->place) + item->n_wire);
-	key->hash = (unsigned)hash_mix(item->hash, item->place);
+	return hash_mix(key->hash, key->place);
 }
 
-static uint64_t entry_cost(size_t n_key, size_t n_value)
+static size_t key_offset(const struct memory_head *head)
 {
-	return sizeof(struct entry) + n_key + n_value + MALLOC_OVERHEAD + BUCKET_OVERHEAD;
+	return sizeof(*head) + (head->kind == MEMORY_ENTRY_WITH_CAS ? sizeof(uint64_t) : 0);
 }
 
-static struct entry *find_locked(struct layer *layer, const struct table_key *key)
-{
-	struct entry *entry = NULL;
+/* --- reading, without a lock --- */
 
-	HASH_FIND_BYHASHVALUE(hh, layer->table, key->bytes, key->n, key->hash, entry);
-	return entry;
-}
-
-static void list_take_locked(struct layer *layer, struct entry *entry)
+/*
+ * Whether the word leads to this key's entry.  What is read may be overwritten
+ * at any moment: sizes are bounded before they are used, and memory_log_holds()
+ * comes last.
+ */
+static bool is_entry_of(const struct layer *layer, uint64_t word, const struct layer_key *key,
+			struct found *ret)
 {
-	if (entry->newer) {
-		entry->newer->older = entry->older;
-	} else {
-		layer->newest = entry->older;
+	const struct memory_log *log = &layer->log;
+	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
+	uint64_t place = memory_log_place(memory_word_place(word), head);
+	const char *bytes = memory_log_at(log, place);
+	uint64_t left = log->mask + 1 - (place & log->mask);
+
+	if (left < sizeof(ret->head)) {
+		return false;
 	}
-	if (entry->older) {
-		entry->older->newer = entry->newer;
-	} else {
-		layer->oldest = entry->newer;
+	racy_copy(&ret->head, bytes, sizeof(ret->head));
+	if (ret->head.n_key != key->n_wire || ret->head.where != key->place ||
+	    ret->head.kind > MEMORY_ENTRY_WITH_CAS ||
+	    memory_log_size(ret->head.n_key, ret->head.n_value,
+			    ret->head.kind == MEMORY_ENTRY_WITH_CAS) > left) {
+		return false;
 	}
+	if (!racy_equal(bytes + key_offset(&ret->head), key->wire, key->n_wire)) {
+		return false;
+	}
+	ret->place = place;
+	ret->word = word;
+	return memory_log_holds(log, place);
 }
 
-static void list_put_locked(struct layer *layer, struct entry *entry)
+static bool find(const struct layer *layer, const struct layer_key *key, struct found *ret)
 {
-	entry->turn = ++layer->turn;
-	entry->newer = NULL;
-	entry->older = layer->newest;
-	if (layer->newest) {
-		layer->newest->newer = entry;
-	} else {
-		layer->oldest = entry;
+	struct memory_ways ways = memory_index_ways(&layer->index, hash_of(key));
+
+	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
+		_Atomic uint64_t *at = memory_index_way(&ways, i);
+		uint64_t word = atomic_load_explicit(at, memory_order_acquire);
+
+		if (word && (word & MEMORY_WORD_TAG) == ways.tag &&
+		    is_entry_of(layer, word, key, ret)) {
+			ret->at = at;
+			return true;
+		}
 	}
-	layer->newest = entry;
+	return false;
 }
 
-/* The last one to let go frees it, with or without the lock. */
-static void let_go(struct entry *entry)
+/* False where the program's memory is out, or the entry went meanwhile. */
+static bool answer(const struct layer *layer, struct layer_item *item, const struct found *found,
+		   const struct layer_allocator *allocator)
 {
-	if (atomic_fetch_sub_explicit(&entry->holders, 1, memory_order_acq_rel) == 1) {
-		free(entry);
+	const struct memory_head *head = &found->head;
+	const char *bytes = memory_log_at(&layer->log, found->place);
+	char *value = NULL;
+	uint64_t cas = 0;
+
+	if (head->n_value) {
+		value = allocator->alloc(allocator->owner, (size_t)head->n_value + 1);
+		if (value == NULL) {
+			return false;
+		}
+		racy_copy(value, bytes + key_offset(head) + head->n_key, head->n_value);
+		value[head->n_value] = '\0';
 	}
+	if (head->kind == MEMORY_ENTRY_WITH_CAS) {
+		racy_copy(&cas, bytes + sizeof(*head), sizeof(cas));
+	}
+	if (!memory_log_holds(&layer->log, found->place)) {
+		allocator->free(allocator->owner, value);
+		return false;
+	}
+	item->value = value;
+	item->n_value = head->n_value;
+	item->flags = head->flags;
+	item->cas = cas;
+	item->has_cas = head->kind == MEMORY_ENTRY_WITH_CAS;
+	item->deadline_ns = head->deadline_ns;
+	return true;
 }
+
+/* --- changing, under the lock --- */
 
 static void gauges_locked(const struct layer *layer)
 {
 	gauge_set(&(*layer->counters)->items, layer->n_items);
-	gauge_set(&(*layer->counters)->bytes, layer->n_bytes);
+	gauge_set(&(*layer->counters)->bytes,
+		  layer->n_items ? memory_log_used(&layer->log) + memory_index_bytes(&layer->index)
+				 : 0);
 }
 
-static void drop_locked(struct layer *layer, struct entry *entry)
+/* The entry is in no one's way any more; its bytes stay until the head passes them. */
+static void unlink_locked(struct layer *layer, _Atomic uint64_t *at, const struct memory_head *head)
 {
-	/* The analyser does not know that table and list hold the same entries. */
-	HASH_DEL(layer->table, entry); // NOLINT(clang-analyzer-core.NullDereference)
-	list_take_locked(layer, entry);
-	layer->n_bytes -= entry_cost(entry->n_key, entry->n_value);
+	atomic_store_explicit(at, 0, memory_order_relaxed);
+	layer->n_living -= (uint64_t)head->n_units * MEMORY_UNIT;
 	layer->n_items--;
 	gauges_locked(layer);
-	let_go(entry);
 }
 
-static bool over_budget_locked(const struct layer *layer)
+static bool forget_locked(struct layer *layer, const struct layer_key *key)
 {
-	const struct memory_options *options = &layer->options;
+	struct found found;
 
-	return layer->n_bytes > options->max_bytes ||
-	       (options->max_items && layer->n_items > options->max_items);
+	if (!find(layer, key, &found)) {
+		return false;
+	}
+	unlink_locked(layer, found.at, &found.head);
+	return true;
+}
+
+/* The hash of an entry in the log; its key is hashed again. */
+static uint64_t entry_hash(const struct memory_head *head, const char *bytes)
+{
+	return hash_mix(hash_bytes(bytes + key_offset(head), head->n_key), head->where);
+}
+
+/* The word that leads to this place, or NULL where the entry is dead. */
+static _Atomic uint64_t *word_of_locked(const struct layer *layer, uint64_t hash, uint64_t place)
+{
+	struct memory_ways ways = memory_index_ways(&layer->index, hash);
+	uint64_t wanted = memory_word(place, ways.tag);
+
+	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
+		_Atomic uint64_t *at = memory_index_way(&ways, i);
+		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+
+		if ((word & ~MEMORY_WORD_USED) == wanted) {
+			return at;
+		}
+	}
+	return NULL;
+}
+
+static uint64_t ring_limit(const struct layer *layer)
+{
+	return layer->options.max_bytes - memory_index_bytes(&layer->index);
+}
+
+/* Moves the oldest entry, which the head has passed already, to the tail. */
+static bool move_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t place, uint64_t size)
+{
+	struct memory_log *log = &layer->log;
+	uint64_t word;
+	uint64_t to;
+
+	/* A filler might be written over it. */
+	if (!memory_log_is_next(log, size) || memory_log_used(log) + size > ring_limit(layer)) {
+		return false;
+	}
+	to = memory_log_put(log, size);
+	/* It may overlap where it was; then it lies in front of that. */
+	racy_move(log->ring + (to & log->mask), memory_log_at(log, place), size);
+	word = atomic_load_explicit(at, memory_order_relaxed) & MEMORY_WORD_TAG;
+	atomic_store_explicit(at, memory_word(to, word), memory_order_release);
+	return true;
+}
+
+/*
+ * Passes the oldest entry.  Where it was used since it came to the tail it comes
+ * there once more (CLOCK; Corbato 1968), as long as *moves lasts.
+ */
+static void pass_locked(struct layer *layer, unsigned *moves)
+{
+	struct memory_log *log = &layer->log;
+	uint64_t place = atomic_load_explicit(&log->head, memory_order_relaxed);
+	const char *bytes = memory_log_at(log, place);
+	bool crowded = (memory_log_used(log) - layer->n_living) * DEAD_PART > memory_log_used(log);
+	struct memory_head head = { 0 };
+	_Atomic uint64_t *at = NULL;
+	uint64_t left = log->mask + 1 - (place & log->mask);
+	uint64_t size;
+	bool keep;
+
+	memcpy(&head, bytes, left < sizeof(head) ? left : sizeof(head));
+	size = (uint64_t)head.n_units * MEMORY_UNIT;
+	if (head.kind != MEMORY_FILLER) {
+		at = word_of_locked(layer, entry_hash(&head, bytes), place);
+	}
+	memory_log_pass(log, size);
+	if (at == NULL) {
+		return;
+	}
+	keep = (atomic_load_explicit(at, memory_order_relaxed) & MEMORY_WORD_USED) || crowded;
+	if (keep && *moves && head.deadline_ns > clock_coarse_ns()) {
+		(*moves)--;
+		if (move_locked(layer, at, place, size)) {
+			return;
+		}
+	}
+	unlink_locked(layer, at, &head);
+	counter_add(&(*layer->counters)->evictions, 1);
+}
+
+static bool over_items(const struct layer *layer, uint64_t more)
+{
+	return layer->options.max_items && layer->n_items + more > layer->options.max_items;
+}
+
+/* Room for one more entry of so many bytes; the entry itself fits for certain. */
+static void make_room_locked(struct layer *layer, uint64_t size)
+{
+	unsigned moves = MOVE_ENTRIES_MAX;
+
+	while (memory_log_used(&layer->log) &&
+	       (memory_log_used(&layer->log) + memory_log_needs(&layer->log, size) >
+			ring_limit(layer) ||
+		over_items(layer, 1))) {
+		pass_locked(layer, &moves);
+	}
+	memory_log_release(&layer->log);
+}
+
+/* All living entries into a table of twice the size. */
+static void grow_locked(struct layer *layer)
+{
+	uint64_t place = atomic_load_explicit(&layer->log.head, memory_order_relaxed);
+	struct memory_table *grown;
+
+	if (memory_index_bytes(&layer->index) * 2 > layer->options.max_bytes / INDEX_PART) {
+		return;
+	}
+	grown = memory_index_grow(&layer->index);
+	while (grown && place < layer->log.tail) {
+		const char *bytes = memory_log_at(&layer->log, place);
+		uint64_t left = layer->log.mask + 1 - (place & layer->log.mask);
+		struct memory_head head = { 0 };
+
+		memcpy(&head, bytes, left < sizeof(head) ? left : sizeof(head));
+		if (head.kind != MEMORY_FILLER) {
+			uint64_t hash = entry_hash(&head, bytes);
+			_Atomic uint64_t *at = word_of_locked(layer, hash, place);
+
+			if (at &&
+			    !memory_table_put(grown, hash,
+					      atomic_load_explicit(at, memory_order_relaxed))) {
+				unlink_locked(layer, at, &head);
+			}
+		}
+		place += (uint64_t)head.n_units * MEMORY_UNIT;
+	}
+	if (grown) {
+		memory_index_exchange(&layer->index, grown);
+	}
+}
+
+/* A free way, or that of the oldest entry of all that are in the way. */
+static _Atomic uint64_t *take_way_locked(struct layer *layer, const struct memory_ways *ways)
+{
+	uint64_t log_head = atomic_load_explicit(&layer->log.head, memory_order_relaxed);
+	_Atomic uint64_t *oldest = NULL;
+	uint64_t oldest_place = UINT64_MAX;
+	struct memory_head head;
+
+	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
+		_Atomic uint64_t *at = memory_index_way(ways, i);
+		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+		uint64_t place = memory_log_place(memory_word_place(word), log_head);
+
+		if (word == 0) {
+			return at;
+		}
+		if (place < oldest_place) {
+			oldest_place = place;
+			oldest = at;
+		}
+	}
+	memcpy(&head, memory_log_at(&layer->log, oldest_place), sizeof(head));
+	unlink_locked(layer, oldest, &head);
+	counter_add(&(*layer->counters)->evictions, 1);
+	return oldest;
 }
 
 static int64_t deadline_locked(struct layer *layer, int64_t now, int64_t known_ns)
@@ -157,7 +344,7 @@ static int64_t deadline_locked(struct layer *layer, int64_t now, int64_t known_n
 	layer->random ^= layer->random << 17;
 	ttl -= (int64_t)((double)ttl * layer->options.ttl_jitter / 100 *
 			 (double)(layer->random % 1024) / 1024);
-	return now + ttl < deadline ? now + ttl : deadline;
+	return ttl < deadline - now ? now + ttl : deadline;
 }
 
 /* What is to be stored, from a fill or from a write. */
@@ -172,150 +359,120 @@ struct offer {
 	int64_t deadline_ns;
 };
 
-static struct entry *entry_new(const struct table_key *key, const struct offer *offer)
-{
-	struct entry *entry = malloc(sizeof(*entry) + key->n + offer->n_value);
-
-	if (entry == NULL) {
-		return NULL;
-	}
-	memset(entry, 0, sizeof(*entry));
-	entry->holders = 1;
-	entry->flags = offer->flags;
-	entry->slot = offer->slot;
-	entry->cas = offer->cas;
-	entry->has_cas = offer->has_cas;
-	entry->n_value = offer->n_value;
-	entry->n_key = (uint16_t)key->n;
-	memcpy(entry->bytes, key->bytes, key->n);
-	if (offer->n_value) {
-		memcpy(entry->bytes + key->n, offer->value, offer->n_value);
-	}
-	return entry;
-}
-
 static bool fits(const struct layer *layer, const struct offer *offer)
 {
 	const struct memory_options *options = &layer->options;
 	uint64_t n = offer->key->n_wire + offer->n_value;
 
-	return (options->max_item_bytes == 0 || n <= options->max_item_bytes) &&
-	       n <= options->max_bytes &&
-	       entry_cost(offer->key->n_wire + sizeof(uint64_t), offer->n_value) <=
-		       options->max_bytes;
+	return n >= offer->n_value && n < UINT32_MAX &&
+	       (options->max_item_bytes == 0 || n <= options->max_item_bytes) &&
+	       /* A filler before it may take as much again. */
+	       memory_log_size(offer->key->n_wire, offer->n_value, offer->has_cas) * 2 <=
+		       options->max_bytes - options->max_bytes / INDEX_PART;
 }
 
-static void forget_locked(struct layer *layer, const struct table_key *key)
+static void write_locked(struct layer *layer, const struct offer *offer, int64_t deadline_ns)
 {
-	struct entry *old = find_locked(layer, key);
+	uint64_t size = memory_log_size(offer->key->n_wire, offer->n_value, offer->has_cas);
+	const struct memory_head head = {
+		.n_units = (uint32_t)(size / MEMORY_UNIT),
+		.n_value = (uint32_t)offer->n_value,
+		.n_key = (uint16_t)offer->key->n_wire,
+		.kind = offer->has_cas ? MEMORY_ENTRY_WITH_CAS : MEMORY_ENTRY,
+		.flags = offer->flags,
+		.where = offer->key->place,
+		.slot = offer->slot,
+		.deadline_ns = deadline_ns,
+	};
+	struct memory_ways ways;
+	_Atomic uint64_t *at;
+	uint64_t place;
+	char *bytes;
 
-	if (old) {
-		drop_locked(layer, old);
-		counter_add(&(*layer->counters)->invalidated, 1);
+	make_room_locked(layer, size);
+	place = memory_log_put(&layer->log, size);
+	bytes = layer->log.ring + (place & layer->log.mask);
+	racy_write(bytes, &head, sizeof(head));
+	if (offer->has_cas) {
+		racy_write(bytes + sizeof(head), &offer->cas, sizeof(offer->cas));
 	}
-}
-
-static bool add_locked(struct layer *layer, const struct table_key *key, struct entry *entry)
-{
-	struct entry *old = find_locked(layer, key);
-
-	if (old) {
-		drop_locked(layer, old);
+	bytes += key_offset(&head);
+	racy_write(bytes, offer->key->wire, head.n_key);
+	if (offer->n_value) {
+		racy_write(bytes + head.n_key, offer->value, offer->n_value);
 	}
-	HASH_ADD_KEYPTR_BYHASHVALUE(hh, layer->table, entry->bytes, key->n, key->hash, entry);
-	if (entry->hh.tbl == NULL) {
-		return false;
+	if ((layer->n_items + 1) * 2 > memory_index_words(&layer->index)) {
+		grow_locked(layer);
 	}
-	list_put_locked(layer, entry);
-	layer->n_bytes += entry_cost(entry->n_key, entry->n_value);
+	ways = memory_index_ways(&layer->index, hash_of(offer->key));
+	at = take_way_locked(layer, &ways);
+	atomic_store_explicit(at, memory_word(place, ways.tag), memory_order_release);
+	layer->n_living += size;
 	layer->n_items++;
-	while (over_budget_locked(layer)) {
-		drop_locked(layer, layer->oldest);
-		counter_add(&(*layer->counters)->evictions, 1);
-	}
 	gauges_locked(layer);
-	return true;
 }
 
 /* Stores the offer, or at least makes sure that nothing older stays. */
 static void put(struct layer *layer, const struct offer *offer)
 {
 	int64_t now = clock_coarse_ns();
-	struct table_key key;
-	struct entry *entry = NULL;
-	bool stored = false;
+	bool acceptable = offer->slot != LAYER_SLOT_BUSY && fits(layer, offer);
+	int64_t deadline;
+	bool forgotten;
 
-	table_key_make(&key, offer->key);
-	if (offer->slot != LAYER_SLOT_BUSY && fits(layer, offer)) {
-		entry = entry_new(&key, offer);
-	}
 	lock_take(&layer->lock);
-	if (entry) {
-		entry->deadline_ns = deadline_locked(layer, now, offer->deadline_ns);
-		stored = entry->deadline_ns > now && add_locked(layer, &key, entry);
-	}
-	if (!stored) {
-		forget_locked(layer, &key);
+	deadline = deadline_locked(layer, now, offer->deadline_ns);
+	acceptable = acceptable && deadline > now;
+	forgotten = forget_locked(layer, offer->key);
+	if (acceptable) {
+		write_locked(layer, offer, deadline);
 	}
 	lock_release(&layer->lock);
-	if (!stored) {
-		free(entry);
-	}
-	counter_add(stored ? &(*layer->counters)->fills : &(*layer->counters)->rejected, 1);
-}
-
-/* A reader's hold on the entry, or NULL. */
-static struct entry *look_up(struct layer *layer, const struct layer_item *item, bool want_cas,
-			     int64_t now)
-{
-	struct table_key key;
-	struct entry *entry;
-
-	table_key_make(&key, &item->key);
-	lock_take(&layer->lock);
-	entry = find_locked(layer, &key);
-	if (entry && entry->slot != item->slot) {
+	if (forgotten && !acceptable) {
 		counter_add(&(*layer->counters)->invalidated, 1);
-		drop_locked(layer, entry);
-		entry = NULL;
-	} else if (entry && entry->deadline_ns <= now) {
-		counter_add(&(*layer->counters)->expired, 1);
-		drop_locked(layer, entry);
-		entry = NULL;
-	} else if (entry && want_cas && !entry->has_cas) {
-		entry = NULL;
 	}
-	if (entry) {
-		if (layer->turn - entry->turn > layer->n_items / RECENT_PART) {
-			list_take_locked(layer, entry);
-			list_put_locked(layer, entry);
-		}
-		atomic_fetch_add_explicit(&entry->holders, 1, memory_order_relaxed);
-	}
-	lock_release(&layer->lock);
-	return entry;
+	counter_add(acceptable ? &(*layer->counters)->fills : &(*layer->counters)->rejected, 1);
 }
 
-/* False where the program's memory is out. */
-static bool answer(struct layer_item *item, const struct entry *entry,
-		   const struct layer_allocator *allocator)
+/* A reader found it unusable for good; somebody may have replaced it meanwhile. */
+static void drop(struct layer *layer, const struct found *found)
 {
-	char *value = NULL;
-
-	if (entry->n_value) {
-		value = allocator->alloc(allocator->owner, entry->n_value + 1);
-		if (value == NULL) {
-			return false;
-		}
-		memcpy(value, entry->bytes + entry->n_key, entry->n_value);
-		value[entry->n_value] = '\0';
+	lock_take(&layer->lock);
+	if ((atomic_load_explicit(found->at, memory_order_relaxed) & ~MEMORY_WORD_USED) ==
+		    (found->word & ~MEMORY_WORD_USED) &&
+	    memory_log_holds(&layer->log, found->place)) {
+		unlink_locked(layer, found->at, &found->head);
 	}
-	item->value = value;
-	item->n_value = entry->n_value;
-	item->flags = entry->flags;
-	item->cas = entry->cas;
-	item->has_cas = entry->has_cas;
-	item->deadline_ns = entry->deadline_ns;
+	lock_release(&layer->lock);
+}
+
+/* --- the operations of a layer --- */
+
+static bool get_one(struct layer *layer, struct layer_batch *batch, struct layer_item *item,
+		    int64_t now)
+{
+	struct found found;
+
+	if (!find(layer, &item->key, &found)) {
+		return false;
+	}
+	if (found.head.slot != item->slot) {
+		counter_add(&(*layer->counters)->invalidated, 1);
+		drop(layer, &found);
+		return false;
+	}
+	if (found.head.deadline_ns <= now) {
+		counter_add(&(*layer->counters)->expired, 1);
+		drop(layer, &found);
+		return false;
+	}
+	if (batch->want_cas && found.head.kind != MEMORY_ENTRY_WITH_CAS) {
+		return false;
+	}
+	if (!batch->probe && !answer(layer, item, &found, &batch->allocator)) {
+		return false;
+	}
+	memory_word_use(found.at, found.word);
 	return true;
 }
 
@@ -327,22 +484,15 @@ static void memory_get(struct layer *layer, struct layer_batch *batch)
 
 	for (size_t i = 0; i < batch->n_items; i++) {
 		struct layer_item *item = &batch->items[i];
-		struct entry *entry;
 
 		if (item->answer == LAYER_HIT || item->slot == LAYER_SLOT_BUSY) {
 			continue;
 		}
-		entry = look_up(layer, item, batch->want_cas, now);
-		item->answer = LAYER_MISS;
-		if (entry) {
-			if (batch->probe || answer(item, entry, &batch->allocator)) {
-				item->answer = LAYER_HIT;
-			}
-			let_go(entry);
-		}
-		if (item->answer == LAYER_HIT) {
+		if (get_one(layer, batch, item, now)) {
+			item->answer = LAYER_HIT;
 			hits++;
 		} else {
+			item->answer = LAYER_MISS;
 			misses++;
 		}
 	}
@@ -394,7 +544,7 @@ static void memory_written(struct layer *layer, const struct layer_write *write)
 		.flags = write->flags,
 		.deadline_ns = write->deadline_ns,
 	};
-	struct table_key key;
+	bool forgotten;
 
 	if (write->outcome == LAYER_UNSENT) {
 		return;
@@ -403,19 +553,23 @@ static void memory_written(struct layer *layer, const struct layer_write *write)
 		put(layer, &offer);
 		return;
 	}
-	table_key_make(&key, &write->key);
 	lock_take(&layer->lock);
-	forget_locked(layer, &key);
+	forgotten = forget_locked(layer, &write->key);
 	lock_release(&layer->lock);
+	if (forgotten) {
+		counter_add(&(*layer->counters)->invalidated, 1);
+	}
 }
 
 static void memory_flush(struct layer *layer)
 {
 	lock_take(&layer->lock);
 	counter_add(&(*layer->counters)->invalidated, layer->n_items);
-	while (layer->oldest) {
-		drop_locked(layer, layer->oldest); // NOLINT(clang-analyzer-unix.Malloc)
-	}
+	memory_log_clear(&layer->log);
+	memory_index_clear(&layer->index);
+	layer->n_items = 0;
+	layer->n_living = 0;
+	gauges_locked(layer);
 	lock_release(&layer->lock);
 }
 
@@ -424,6 +578,15 @@ struct layer *memory_open(const struct memory_options *options, struct layer_cou
 	struct layer *layer = calloc(1, sizeof(*layer));
 
 	if (layer == NULL) {
+		return NULL;
+	}
+	if (!memory_index_open(&layer->index, INDEX_WORDS_MIN)) {
+		free(layer);
+		return NULL;
+	}
+	if (!memory_log_open(&layer->log, options->max_bytes)) {
+		memory_index_close(&layer->index);
+		free(layer);
 		return NULL;
 	}
 	lock_init(&layer->lock, LOCK_RANK_MEMORY);
@@ -438,7 +601,8 @@ static void memory_close(struct layer **layer)
 	if (*layer == NULL) {
 		return;
 	}
-	memory_flush(*layer);
+	memory_log_close(&(*layer)->log);
+	memory_index_close(&(*layer)->index);
 	lock_done(&(*layer)->lock);
 	free(*layer);
 	*layer = NULL;

@@ -1,0 +1,110 @@
+/*
+ * racy.h - reading bytes that somebody may be overwriting.
+ *
+ * For readers that check afterwards whether that happened, and throw away
+ * what they read if it did (Boehm, "Can seqlocks get along with programming
+ * language memory models?", 2012).  After reading, and before that check, the
+ * reader calls racy_done().  ThreadSanitizer knows nothing of such checks, so
+ * that in its builds the copy is a loop it does not look at.
+ */
+#ifndef TOWER_BASE_RACY_H
+#define TOWER_BASE_RACY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define RACY_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RACY_SANITIZED 1
+#endif
+#endif
+
+#ifdef RACY_SANITIZED
+
+#if defined(__clang__)
+#define RACY_FUNCTION __attribute__((no_sanitize("thread"), noinline, unused)) static
+#else
+#define RACY_FUNCTION                                                                              \
+	__attribute__((no_sanitize("thread"), noinline, unused,                                    \
+		       optimize("no-tree-loop-distribute-patterns"))) static
+#endif
+
+RACY_FUNCTION void racy_copy(void *to, const void *from, size_t n)
+{
+	volatile char *target = to;
+	const volatile char *source = from;
+
+	for (size_t i = 0; i < n; i++) {
+		target[i] = source[i];
+	}
+}
+
+RACY_FUNCTION bool racy_equal(const void *racy, const void *own, size_t n)
+{
+	const volatile char *a = racy;
+	const volatile char *b = own;
+
+	for (size_t i = 0; i < n; i++) {
+		if (a[i] != b[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* A writer whose bytes somebody may be reading. */
+RACY_FUNCTION void racy_write(void *to, const void *from, size_t n)
+{
+	racy_copy(to, from, n);
+}
+
+/* The same where the two overlap. */
+RACY_FUNCTION void racy_move(void *to, const void *from, size_t n)
+{
+	volatile char *target = to;
+	const volatile char *source = from;
+
+	if ((const volatile char *)target <= source) {
+		racy_copy(to, from, n);
+		return;
+	}
+	while (n--) {
+		target[n] = source[n];
+	}
+}
+
+#else
+
+static inline void racy_copy(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+}
+
+static inline bool racy_equal(const void *racy, const void *own, size_t n)
+{
+	return memcmp(racy, own, n) == 0;
+}
+
+static inline void racy_write(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+}
+
+static inline void racy_move(void *to, const void *from, size_t n)
+{
+	memmove(to, from, n);
+}
+
+#endif
+
+/* What was read before is read before what is read after. */
+static inline void racy_done(void)
+{
+	atomic_thread_fence(memory_order_acquire);
+}
+
+#endif

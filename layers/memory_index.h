@@ -1,0 +1,111 @@
+/*
+ * memory_index.h - where in the log a key lies: a table of words.
+ *
+ * Open addressing in lines of eight words, a processor's cache line; a key is in
+ * one of two neighbouring lines.  A word holds the entry's place in the log, 16
+ * bits of the hash, and whether the entry was used since it was last looked at by
+ * the one who evicts.
+ *
+ * Readers need no lock: they find candidates and compare keys in the log.  They
+ * change nothing but the used bit.  Everything else is done under the layer's
+ * lock.  The table grows by being exchanged; an old one stays mapped, but empty,
+ * for readers that still look at it.
+ */
+#ifndef TOWER_LAYERS_MEMORY_INDEX_H
+#define TOWER_LAYERS_MEMORY_INDEX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MEMORY_INDEX_LINE 8
+#define MEMORY_INDEX_WAYS 16 /* words in which a key may be */
+#define MEMORY_INDEX_TABLES 40
+
+/* Places in the log are multiples of this. */
+#define MEMORY_UNIT 16
+
+#define MEMORY_WORD_TAG UINT64_C(0xffff)
+#define MEMORY_WORD_USED (UINT64_C(1) << 16)
+#define MEMORY_WORD_PLACE_SHIFT 20
+
+/* A word keeps the low 48 bits of a place, which counts in units of 2^4. */
+#define MEMORY_PLACE_SPARE_BITS 16
+
+struct memory_table {
+	size_t n_lines; /* a power of two */
+	_Atomic uint64_t *words;
+};
+
+struct memory_index {
+	_Atomic(struct memory_table *) now;
+	struct memory_table tables[MEMORY_INDEX_TABLES];
+	unsigned n_tables;
+};
+
+/* The words in which a key with this hash may be. */
+struct memory_ways {
+	_Atomic uint64_t *lines[2];
+	uint64_t tag;
+};
+
+bool memory_index_open(struct memory_index *index, size_t n_words);
+void memory_index_close(struct memory_index *index);
+
+/* Bytes of the table in use. */
+size_t memory_index_bytes(const struct memory_index *index);
+size_t memory_index_words(const struct memory_index *index);
+
+static inline struct memory_ways memory_index_ways(const struct memory_index *index, uint64_t hash)
+{
+	const struct memory_table *table = atomic_load_explicit(&index->now, memory_order_acquire);
+	size_t line = (hash >> 16) & (table->n_lines - 1);
+	size_t next = (line + 1) & (table->n_lines - 1);
+
+	return (struct memory_ways){
+		{ table->words + line * MEMORY_INDEX_LINE,
+		  table->words + next * MEMORY_INDEX_LINE },
+		hash & MEMORY_WORD_TAG,
+	};
+}
+
+static inline _Atomic uint64_t *memory_index_way(const struct memory_ways *ways, unsigned i)
+{
+	return &ways->lines[i / MEMORY_INDEX_LINE][i % MEMORY_INDEX_LINE];
+}
+
+static inline uint64_t memory_word(uint64_t place, uint64_t tag)
+{
+	return place / MEMORY_UNIT << MEMORY_WORD_PLACE_SHIFT | tag;
+}
+
+/* The place's low bits; memory_log_place() knows which place is meant. */
+static inline uint64_t memory_word_place(uint64_t word)
+{
+	return (word >> MEMORY_WORD_PLACE_SHIFT) * MEMORY_UNIT;
+}
+
+/* Marks the word as used, if it is not yet and has not changed. */
+static inline void memory_word_use(_Atomic uint64_t *at, uint64_t word)
+{
+	if ((word & MEMORY_WORD_USED) == 0) {
+		atomic_compare_exchange_strong_explicit(at, &word, word | MEMORY_WORD_USED,
+							memory_order_relaxed, memory_order_relaxed);
+	}
+}
+
+/*
+ * A table of twice as many words, all empty, which becomes the one in use when
+ * memory_index_exchange() is called.  NULL where memory is out.
+ */
+struct memory_table *memory_index_grow(struct memory_index *index);
+void memory_index_exchange(struct memory_index *index, struct memory_table *grown);
+
+/* Puts a word into a table that is not in use yet; false: no way is free. */
+bool memory_table_put(struct memory_table *table, uint64_t hash, uint64_t word);
+
+/* Empties the table in use. */
+void memory_index_clear(struct memory_index *index);
+
+#endif
