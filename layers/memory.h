@@ -1,10 +1,16 @@
 /*
  * memory.h - layer "memory": copies of values in the program's own process.
  *
- * A uthash table and a list in order of use under one mutex.  An entry is a
- * hit only while its slot token is the item's and its deadline has not come;
- * memcached ends items up to a second before their time, so a known deadline
- * counts one second less here.  Budgets count keys, values and overhead.
+ * Entries lie one after the other in a ring (memory_log.h), found through a table
+ * of words (memory_index.h).  A hit takes no lock: it copies, then checks that
+ * what it copied had not been given up meanwhile.  Changes are made under one
+ * mutex.  Room is made at the ring's oldest end; what was used since it was put
+ * there comes to the newest end once more (CLOCK, an approximation of LRU).
+ *
+ * An entry is a hit only while its slot token is the item's and its deadline
+ * has not come; memcached ends items up to a second before their time, so a
+ * known deadline counts one second less here.  The budget counts the ring as far
+ * as it is in use, what is dead in it included, and the table.
  *
  * The layer owns its copies; any thread may call any operation.
  */
