@@ -35,9 +35,10 @@ static size_t power_of_two(size_t n)
 static void lay_out(struct slots *slots, size_t n, struct shm_kind *kind)
 {
 	size_t ends_offset = SLOTS_PAGE_BYTES + page_up(n * sizeof(*slots->words));
+	size_t n_ends = n / SLOTS_PER_ENDS;
 
 	slots->mask = n - 1;
-	slots->records_offset = ends_offset + page_up(n * sizeof(*slots->ends));
+	slots->records_offset = ends_offset + page_up(n_ends * sizeof(*slots->ends));
 	slots->marks_offset =
 		slots->records_offset + page_up(SLOTS_RECORDS * sizeof(*slots->records));
 	slots->marks_bytes = page_up((n + 63) / 64 * sizeof(uint64_t));
@@ -52,8 +53,8 @@ static void point(struct slots *slots)
 
 	slots->head = slots->shm.start;
 	slots->words = (_Atomic uint64_t *)(start + SLOTS_PAGE_BYTES);
-	slots->ends =
-		(struct slots_end *)(start + SLOTS_PAGE_BYTES + page_up(n * sizeof(*slots->words)));
+	slots->ends = (struct slots_ends *)(start + SLOTS_PAGE_BYTES +
+					    page_up(n * sizeof(*slots->words)));
 	slots->records = (struct slots_record *)(start + slots->records_offset);
 }
 
@@ -177,14 +178,22 @@ static uint64_t leave_adds(void)
 	return fault_planted(FAULT_bump_after_only) ? SLOTS_VERSION : SLOTS_LEAVE;
 }
 
-void slots_enter(struct slots *slots, uint64_t hash, struct slots_ticket *ret_ticket)
+void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
+		 struct slots_ticket *ret_ticket)
 {
 	size_t slot = hash & slots->mask;
 	_Atomic uint64_t *entry = slots_take_entry(slots, slot);
-	uint64_t before = atomic_fetch_add(&slots->words[slot], enter_adds());
+	uint64_t second = slots_second(deadline_ns);
+	uint64_t before;
 
 	if (entry) {
-		atomic_store(entry, slots_entry_word(slot, SLOTS_ENTERED));
+		atomic_store(entry,
+			     slots_entry_ending(slots_entry_word(slot, SLOTS_UNSURE), second));
+	}
+	before = atomic_fetch_add(&slots->words[slot], enter_adds());
+	if (entry) {
+		atomic_store(entry,
+			     slots_entry_ending(slots_entry_word(slot, SLOTS_ENTERED), second));
 	} else {
 		atomic_store(&slots->head->unrecorded, 1);
 	}
@@ -258,10 +267,17 @@ bool slots_flush_due(const struct slots *slots)
 
 void slots_flush_done(struct slots *slots)
 {
-	int64_t from = atomic_load(&slots->head->flush_from_ns);
+	struct slots_head *head = slots->head;
+	int64_t from = atomic_load(&head->flush_from_ns);
+	int64_t until;
 
-	/* Another one may have been announced since. */
-	if (from && slots_flush_due(slots)) {
-		atomic_compare_exchange_strong(&slots->head->flush_from_ns, &from, 0);
+	if (from == 0 || !slots_flush_due(slots) ||
+	    !atomic_compare_exchange_strong(&head->flush_from_ns, &from, 0)) {
+		return;
+	}
+	/* One that was announced between the two is not done. */
+	until = atomic_load(&head->flush_until_ns);
+	if (until > clock_now_ns()) {
+		slots_flush_later(slots, from, until);
 	}
 }

@@ -79,7 +79,9 @@ void slots_close(struct slots **slots);
 /* The token of a key's slot now, or LAYER_SLOT_BUSY.  May repair the slot. */
 uint64_t slots_load(struct slots *slots, uint64_t hash);
 
-void slots_enter(struct slots *slots, uint64_t hash, struct slots_ticket *ret_ticket);
+/* A write whose value will end at deadline_ns, or CLOCK_NEVER. */
+void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
+		 struct slots_ticket *ret_ticket);
 
 /* Whether no other write has overlapped this one so far. */
 bool slots_alone(const struct slots *slots, const struct slots_ticket *ticket);
@@ -113,7 +115,7 @@ void slots_settle_old(struct slots *slots);
 
 /*
  * Between enter and leave: the key now ends at deadline_ns (CLOCK_NEVER:
- * never).  `also`: or it keeps the end that it had.
+ * never).  `also`: or it has any end noted before.
  */
 void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, bool also);
 

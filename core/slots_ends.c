@@ -3,82 +3,155 @@
  * say it here, so that a reader in another process does not keep a copy beyond
  * it.
  *
- * A slot remembers one key exactly (its tag and the second in which it ends).
- * Where several of its keys end, the others go into a mask of 32 bits: bit n
- * says that some key may end in a second that is n modulo 32.  A bit may stand
- * for nothing any more, which only makes copies end early; after the last of
- * all these seconds the mask is void, and the next key begins a new one.
+ * Two slots share a line of seven keys (a tag and the second in which each ends)
+ * and one word for all that did not fit: the earliest and the latest second in
+ * which one of those may end.  A key that the line does not name is one of them
+ * as long as the latest has not passed.  Those that end soonest stay in the line,
+ * so that the others matter as late as can be.  What is not exact only makes
+ * copies end early.
  */
 #include "core/slots_file.h"
 
 #include "base/clock.h"
 
 #define SECOND_BITS 32
+
+/*
+ * memcached's clock ticks late under load, and an item lives until it ticks: so
+ * long after its second a key is still taken for one that has just ended.
+ */
+#define LATE_S 5
+
 #define SECOND ((UINT64_C(1) << SECOND_BITS) - 1)
 
+/* The upper half of a word is a tag, or the earliest second; the lower a second, or the latest. */
+static uint64_t upper(uint64_t word)
+{
+	return word >> SECOND_BITS;
+}
+
+static uint64_t lower(uint64_t word)
+{
+	return word & SECOND;
+}
+
+static uint64_t word_of(uint64_t above, uint64_t below)
+{
+	return above << SECOND_BITS | below;
+}
+
+/* Whether what ends in that second is over and forgotten. */
+static bool is_over(uint64_t second, uint64_t now_s)
+{
+	return second + LATE_S < now_s;
+}
+
+/* What tells the keys of a line apart: the slot of the two, and the rest of the hash; not 0. */
 static uint64_t tag_of(uint64_t hash)
 {
-	return hash >> SECOND_BITS;
+	uint64_t tag = (upper(hash) * SLOTS_PER_ENDS + hash % SLOTS_PER_ENDS) & SECOND;
+
+	return tag ? tag : 1;
 }
 
-/* The exact word: tag above, second below; second 0 is none. */
-static uint64_t exact_word(uint64_t tag, uint64_t second)
+static struct slots_ends *line_of(const struct slots *slots, size_t slot)
 {
-	return tag << SECOND_BITS | second;
+	return &slots->ends[slot / SLOTS_PER_ENDS];
 }
 
-/* The word of the others: the last second above, the mask below. */
-static uint64_t others_last(uint64_t others)
+static uint64_t now_second(void)
 {
-	return others >> SECOND_BITS;
+	return (uint64_t)(clock_now_ns() / CLOCK_NS_PER_S);
 }
 
-static void add_to_others(struct slots_end *end, uint64_t second, uint64_t now_s)
+uint64_t slots_second(int64_t deadline_ns)
 {
-	uint64_t others = atomic_load(&end->others);
-	uint64_t added;
+	uint64_t now_s = now_second();
 
-	do {
-		uint64_t last = others_last(others);
-		uint64_t mask = last < now_s ? 0 : others & SECOND;
-
-		mask |= UINT64_C(1) << (second % SECOND_BITS);
-		added = (last > second ? last : second) << SECOND_BITS | mask;
-	} while (!atomic_compare_exchange_weak(&end->others, &others, added));
-}
-
-/* 0 is never; what has ended already ends now. */
-static uint64_t second_of(int64_t deadline_ns, uint64_t now_s)
-{
 	if (deadline_ns == CLOCK_NEVER || deadline_ns / CLOCK_NS_PER_S > (int64_t)SECOND) {
 		return 0;
 	}
-	if (deadline_ns / CLOCK_NS_PER_S <= 0) {
-		return now_s;
+	return deadline_ns / CLOCK_NS_PER_S > 0 ? (uint64_t)(deadline_ns / CLOCK_NS_PER_S) : now_s;
+}
+
+static void add_to_others(struct slots_ends *line, uint64_t second, uint64_t now_s)
+{
+	uint64_t others = atomic_load(&line->others);
+	uint64_t added;
+
+	do {
+		bool is_void = is_over(lower(others), now_s);
+		uint64_t first = is_void || second < upper(others) ? second : upper(others);
+		uint64_t last = is_void || second > lower(others) ? second : lower(others);
+
+		added = word_of(first, last);
+	} while (!atomic_compare_exchange_weak(&line->others, &others, added));
+}
+
+void slots_note_any_end(struct slots *slots, size_t slot, uint64_t second)
+{
+	if (second) {
+		add_to_others(line_of(slots, slot), second, now_second());
 	}
-	return (uint64_t)(deadline_ns / CLOCK_NS_PER_S);
+}
+
+/* The key's own word, else one that is free, else that of the key that ends last. */
+static _Atomic uint64_t *choose(struct slots_ends *line, uint64_t tag, uint64_t now_s,
+				uint64_t *ret_word)
+{
+	_Atomic uint64_t *chosen = NULL;
+
+	for (size_t i = 0; i < SLOTS_ENDS; i++) {
+		uint64_t word = atomic_load(&line->keys[i]);
+
+		if (upper(word) == tag) {
+			*ret_word = word;
+			return &line->keys[i];
+		}
+		if (chosen == NULL ||
+		    (!is_over(lower(*ret_word), now_s) &&
+		     (is_over(lower(word), now_s) || lower(word) > lower(*ret_word)))) {
+			chosen = &line->keys[i];
+			*ret_word = word;
+		}
+	}
+	return chosen;
 }
 
 void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, bool also)
 {
-	struct slots_end *end = &slots->ends[hash & slots->mask];
+	struct slots_ends *line = line_of(slots, hash & slots->mask);
 	uint64_t tag = tag_of(hash);
-	uint64_t exact = atomic_load(&end->exact);
-	uint64_t now_s = (uint64_t)(clock_now_ns() / CLOCK_NS_PER_S);
-	uint64_t second = second_of(deadline_ns, now_s);
+	uint64_t now_s = now_second();
+	uint64_t second = slots_second(deadline_ns);
 
 	for (;;) {
-		bool is_ours = (exact & SECOND) && exact >> SECOND_BITS == tag;
-		bool is_free = (exact & SECOND) < now_s;
+		uint64_t before = 0;
+		_Atomic uint64_t *at = choose(line, tag, now_s, &before);
+		bool is_ours = upper(before) == tag;
+		bool is_free = is_over(lower(before), now_s);
+		uint64_t stays = second;
 
-		if (second == 0 && (!is_ours || also)) {
+		if (second == 0 && (also || !is_ours)) {
 			return;
 		}
-		if (also || (!is_ours && !is_free)) {
-			add_to_others(end, second, now_s);
+		if (also && (is_free || !is_ours)) {
+			/* Its end so far may be among the others. */
+			add_to_others(line, second, now_s);
 			return;
 		}
-		if (atomic_compare_exchange_weak(&end->exact, &exact, exact_word(tag, second))) {
+		if (also && lower(before) != second) {
+			/* Either of them: the sooner one here, the other among the others. */
+			stays = second < lower(before) ? second : lower(before);
+			add_to_others(line, second + lower(before) - stays, now_s);
+		} else if (!is_free && !is_ours) {
+			if (second >= lower(before)) {
+				add_to_others(line, second, now_s);
+				return;
+			}
+			add_to_others(line, lower(before), now_s);
+		}
+		if (atomic_compare_exchange_strong(at, &before, second ? word_of(tag, stays) : 0)) {
 			return;
 		}
 	}
@@ -86,24 +159,21 @@ void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, boo
 
 int64_t slots_end(struct slots *slots, uint64_t hash)
 {
-	struct slots_end *end = &slots->ends[hash & slots->mask];
-	uint64_t now_s = (uint64_t)(clock_now_ns() / CLOCK_NS_PER_S);
-	uint64_t exact = atomic_load(&end->exact);
-	uint64_t others = atomic_load(&end->others);
-	int64_t result = CLOCK_NEVER;
+	const struct slots_ends *line = line_of(slots, hash & slots->mask);
+	uint64_t tag = tag_of(hash);
+	uint64_t now_s = now_second();
+	uint64_t others;
 
-	if ((exact & SECOND) && exact >> SECOND_BITS == tag_of(hash)) {
-		result = (int64_t)(exact & SECOND) * CLOCK_NS_PER_S;
-	}
-	if ((others & SECOND) == 0 || others_last(others) < now_s) {
-		return result;
-	}
-	for (uint64_t s = now_s; s < now_s + SECOND_BITS; s++) {
-		if (others >> (s % SECOND_BITS) & 1) {
-			int64_t at = (int64_t)s * CLOCK_NS_PER_S;
+	for (size_t i = 0; i < SLOTS_ENDS; i++) {
+		uint64_t word = atomic_load_explicit(&line->keys[i], memory_order_acquire);
 
-			return at < result ? at : result;
+		if (upper(word) == tag && !is_over(lower(word), now_s)) {
+			return (int64_t)lower(word) * CLOCK_NS_PER_S;
 		}
 	}
-	return result;
+	others = atomic_load_explicit(&line->others, memory_order_acquire);
+	if (is_over(lower(others), now_s)) {
+		return CLOCK_NEVER;
+	}
+	return (int64_t)upper(others) * CLOCK_NS_PER_S;
 }

@@ -50,13 +50,22 @@
 #define SLOTS_ENTER (SLOTS_VERSION + 1)
 #define SLOTS_LEAVE (SLOTS_VERSION - 1)
 
-/* An entry: the slot above, its state below. */
+/*
+ * An entry: the second in which the write's value ends (0: never) above, the slot
+ * in the middle, its state below.
+ */
 enum slots_entry { SLOTS_FREE, SLOTS_UNSURE, SLOTS_ENTERED };
 #define SLOTS_ENTRY_BITS 2
+#define SLOTS_SLOT_BITS 24
 
 static inline uint64_t slots_entry_word(size_t slot, enum slots_entry state)
 {
 	return (uint64_t)slot << SLOTS_ENTRY_BITS | (uint64_t)state;
+}
+
+static inline uint64_t slots_entry_ending(uint64_t entry, uint64_t second)
+{
+	return entry | second << (SLOTS_ENTRY_BITS + SLOTS_SLOT_BITS);
 }
 
 static inline enum slots_entry slots_entry_state(uint64_t entry)
@@ -66,7 +75,12 @@ static inline enum slots_entry slots_entry_state(uint64_t entry)
 
 static inline size_t slots_entry_slot(uint64_t entry)
 {
-	return (size_t)(entry >> SLOTS_ENTRY_BITS);
+	return (size_t)(entry >> SLOTS_ENTRY_BITS) & ((1U << SLOTS_SLOT_BITS) - 1);
+}
+
+static inline uint64_t slots_entry_second(uint64_t entry)
+{
+	return entry >> (SLOTS_ENTRY_BITS + SLOTS_SLOT_BITS);
 }
 
 struct slots_head {
@@ -79,9 +93,12 @@ struct slots_head {
 	_Atomic int64_t flush_until_ns;
 };
 
-/* When keys of a slot end; core/slots_ends.c. */
-struct slots_end {
-	_Atomic uint64_t exact;
+/* When keys of two slots end; core/slots_ends.c. */
+#define SLOTS_ENDS 7
+#define SLOTS_PER_ENDS 2
+
+struct slots_ends {
+	_Atomic uint64_t keys[SLOTS_ENDS];
 	_Atomic uint64_t others;
 };
 
@@ -108,7 +125,7 @@ struct slots {
 	size_t mask;
 	struct slots_head *head;
 	_Atomic uint64_t *words;
-	struct slots_end *ends;
+	struct slots_ends *ends;
 	struct slots_record *records;
 	size_t records_offset; /* in the file */
 	size_t marks_offset;
@@ -152,6 +169,12 @@ _Atomic uint64_t *slots_take_entry(struct slots *slots, size_t slot);
 
 /* Whether it is one of this process. */
 bool slots_is_own(const struct slots *slots, const struct slots_record *record);
+
+/* A deadline as the second in which it falls; 0 is never. */
+uint64_t slots_second(int64_t deadline_ns);
+
+/* Some key of the slot may end in that second. */
+void slots_note_any_end(struct slots *slots, size_t slot, uint64_t second);
 
 /* Met a slot that is busy: repairs it if its writers are dead. */
 void slots_met_busy(struct slots *slots, size_t slot);

@@ -81,6 +81,18 @@ static bool grace_is_over(struct slots_record *record)
 	return now - found >= GRACE_NS;
 }
 
+/* What the dead may have written ends some time, and nobody else knows when. */
+static void note_ends(struct slots *slots, const struct slots_record *record, size_t slot)
+{
+	for (size_t i = 0; i < SLOTS_ENTRIES; i++) {
+		uint64_t entry = atomic_load(&record->entries[i]);
+
+		if (slots_entry_state(entry) != SLOTS_FREE && slots_entry_slot(entry) == slot) {
+			slots_note_any_end(slots, slot, slots_entry_second(entry));
+		}
+	}
+}
+
 static void forget_entries(struct slots *slots, struct slots_record *record, size_t slot)
 {
 	for (size_t i = 0; i < SLOTS_ENTRIES; i++) {
@@ -156,6 +168,9 @@ static void repair(struct slots *slots, size_t slot)
 	}
 	if (dead.n == 0) {
 		return;
+	}
+	for (size_t i = 0; i < dead.n; i++) {
+		note_ends(slots, dead.records[i], slot);
 	}
 	if (slots->forget) {
 		slots->forget(slots->forget_owner);

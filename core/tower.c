@@ -193,9 +193,11 @@ static void settle(struct tower *tower, struct layer_write *write,
 {
 	enum layer_outcome outcome = write->outcome;
 
-	if (outcome == LAYER_DONE && write->changes_expiry) {
+	/* Only a writer that is alone knows that its expiry is the one in force. */
+	if (write->changes_expiry && (outcome == LAYER_DONE || outcome == LAYER_UNCERTAIN)) {
 		slots_note_end(tower->slots, write->key.hash, write->deadline_ns,
-			       write->may_keep_expiry);
+			       outcome == LAYER_UNCERTAIN || write->may_keep_expiry ||
+				       !slots_alone(tower->slots, ticket));
 	}
 	tell_shared(tower, write, ticket);
 	if (outcome == LAYER_UNCERTAIN) {
@@ -216,9 +218,10 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 	if (write->changes_expiry) {
 		write->exptime = expiry_cap(write->exptime, tower->config.memcached_ttl);
 	}
-	slots_enter(tower->slots, write->key.hash, &ticket);
 	/* Before the call: the value must not outlive memcached's, which counts from later on. */
 	write->deadline_ns = expiry_deadline_ns(write->exptime);
+	slots_enter(tower->slots, write->key.hash,
+		    write->changes_expiry ? write->deadline_ns : CLOCK_NEVER, &ticket);
 	authority->ops->write(authority->layer, write);
 	settle(tower, write, &ticket, doubts);
 }
@@ -230,7 +233,7 @@ void tower_change(struct tower *tower, const struct layer_key *key,
 	struct slots_ticket ticket;
 
 	keep_up(tower);
-	slots_enter(tower->slots, key->hash, &ticket);
+	slots_enter(tower->slots, key->hash, CLOCK_NEVER, &ticket);
 	write.outcome = call(arg);
 	if (write.outcome != LAYER_UNCERTAIN && write.outcome != LAYER_UNSENT) {
 		write.outcome = LAYER_DROPPED;

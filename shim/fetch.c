@@ -322,6 +322,8 @@ static memcached_result_st *fetch_from(struct tower *tower, struct shim_state *s
 		if (results->asked &&
 		    (results->read.rc == MEMCACHED_END || results->read.rc == MEMCACHED_NOTFOUND)) {
 			shim_answered(tower, state);
+		} else if (results->asked && memcached_fatal(results->read.rc)) {
+			state->lost = true;
 		}
 	}
 	result = next_result(results, result, ret_rc);

@@ -249,7 +249,13 @@ void shim_forget(const memcached_st *handle)
 
 void shim_answered(struct tower *tower, struct shim_state *state)
 {
-	if (state && state->doubts && state->n_servers == 1) {
+	if (state == NULL || state->doubts == NULL) {
+		return;
+	}
+	if (state->lost) {
+		/* Only time helps; then the next doubts are new ones. */
+		state->lost = atomic_load_explicit(&state->doubts->n, memory_order_relaxed) != 0;
+	} else if (state->n_servers == 1) {
 		slots_settle(tower->slots, state->doubts);
 	}
 }

@@ -42,6 +42,8 @@ static void after_real_read(struct tower *tower, struct shim_state *state, memca
 	}
 	if (rc == MEMCACHED_SUCCESS || rc == MEMCACHED_NOTFOUND) {
 		shim_answered(tower, state);
+	} else if (state && memcached_fatal(rc)) {
+		state->lost = true;
 	}
 }
 

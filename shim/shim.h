@@ -107,6 +107,7 @@ struct shim_state {
 	bool unread;	     /* results may wait on the handle's connections */
 	struct shim_results *results; /* of an mget, not yet fetched; owned */
 	struct slots_doubts *doubts;  /* writes of this handle whose outcome is not known */
+	bool lost; /* some of them went over a connection that is gone: no answer tells of them */
 };
 
 /* The handle's state, made if need be; NULL where there is no room. */

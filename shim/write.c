@@ -107,6 +107,8 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 					: pass_on(tower, reason, verb, call, &item.key, doubts);
 	if (state && call->rc == MEMCACHED_BUFFERED) {
 		state->buffered = true;
+	} else if (state && memcached_fatal(call->rc)) {
+		state->lost = true;
 	}
 	if (outcome != LAYER_UNCERTAIN && outcome != LAYER_UNSENT) {
 		shim_answered(tower, state);

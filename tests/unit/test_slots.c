@@ -38,7 +38,7 @@ static void test_write_in_flight__makes_the_slot_busy(void **state)
 	uint64_t before = slots_load(slots, 3);
 	struct slots_ticket ticket;
 
-	slots_enter(slots, 3, &ticket);
+	slots_enter(slots, 3, CLOCK_NEVER, &ticket);
 	assert_true(slots_load(slots, 3) == LAYER_SLOT_BUSY);
 	assert_true(slots_load(slots, 4) != LAYER_SLOT_BUSY);
 	slots_leave(slots, &ticket);
@@ -53,7 +53,7 @@ static void test_writer_alone__may_keep_its_value(void **state)
 	struct slots_ticket ticket;
 	uint64_t token;
 
-	slots_enter(slots, 3, &ticket);
+	slots_enter(slots, 3, CLOCK_NEVER, &ticket);
 	token = slots_leave(slots, &ticket);
 	assert_true(token != LAYER_SLOT_BUSY);
 	assert_true(slots_load(slots, 3) == token);
@@ -66,8 +66,8 @@ static void test_overlapping_writers__keep_nothing(void **state)
 	struct slots_ticket first;
 	struct slots_ticket second;
 
-	slots_enter(slots, 3, &first);
-	slots_enter(slots, 3, &second);
+	slots_enter(slots, 3, CLOCK_NEVER, &first);
+	slots_enter(slots, 3, CLOCK_NEVER, &second);
 	assert_true(slots_leave(slots, &first) == LAYER_SLOT_BUSY);
 	assert_true(slots_load(slots, 3) == LAYER_SLOT_BUSY);
 	assert_true(slots_leave(slots, &second) == LAYER_SLOT_BUSY);
@@ -81,8 +81,8 @@ static void test_writer_that_came_and_went__is_noticed(void **state)
 	struct slots_ticket first;
 	struct slots_ticket second;
 
-	slots_enter(slots, 3, &first);
-	slots_enter(slots, 3, &second);
+	slots_enter(slots, 3, CLOCK_NEVER, &first);
+	slots_enter(slots, 3, CLOCK_NEVER, &second);
 	slots_leave(slots, &second);
 	assert_true(slots_leave(slots, &first) == LAYER_SLOT_BUSY);
 	slots_close(&slots);
@@ -168,7 +168,7 @@ static void *write_on(void *arg)
 		uint64_t mine;
 		uint64_t seen;
 
-		slots_enter(shared, 1, &ticket);
+		slots_enter(shared, 1, CLOCK_NEVER, &ticket);
 		mine = atomic_fetch_add(&value, 1) + 1;
 		slots_leave(shared, &ticket);
 		seen = atomic_load(&acknowledged);

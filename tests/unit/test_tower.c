@@ -251,7 +251,7 @@ static void test_busy_slot__is_answered_by_the_authority_alone(void **state)
 
 	memory.has = true;
 	deep.has = true;
-	slots_enter(tower.slots, key_of("a").hash, &ticket);
+	slots_enter(tower.slots, key_of("a").hash, CLOCK_NEVER, &ticket);
 	assert_int_equal(read_one("a").answer, LAYER_MISS);
 	authority.has = true;
 	assert_int_equal(read_one("a").layer, 1);
@@ -264,7 +264,7 @@ static void get_with_writer(struct layer *layer, struct layer_batch *batch)
 	struct slots_ticket ticket;
 
 	get_authority(layer, batch);
-	slots_enter(tower.slots, batch->items[0].key.hash, &ticket);
+	slots_enter(tower.slots, batch->items[0].key.hash, CLOCK_NEVER, &ticket);
 	slots_leave(tower.slots, &ticket);
 }
 
@@ -326,7 +326,7 @@ static void test_write_beside_another__keeps_nothing_in_memory(void **state)
 {
 	struct slots_ticket ticket;
 
-	slots_enter(tower.slots, key_of("a").hash, &ticket);
+	slots_enter(tower.slots, key_of("a").hash, CLOCK_NEVER, &ticket);
 	write_one("a", LAYER_DONE);
 	assert_true(memory.told_slot == LAYER_SLOT_BUSY);
 }
