@@ -8,6 +8,7 @@
 #include "base/fork.h"
 #include "base/hash.h"
 #include "base/lock.h"
+#include "base/machine.h"
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
@@ -119,17 +120,19 @@ static struct shim_state *look_up(const memcached_st *handle, bool add)
 
 /* --- who the items of a handle are --- */
 
+/* A server by a name that means it alone, on whatever machine it is read. */
 static char *server_name(const memcached_instance_st *server)
 {
 	char name[SERVER_NAME_MAX];
 	const char *host = memcached_real.memcached_server_name(server);
 	unsigned port = memcached_real.memcached_server_port(server);
 
-	if (port == 0) {
-		/* A unix socket; a relative path is another one in another folder. */
-		snprintf(name, sizeof(name), "%s", host ? host : "");
+	host = host ? host : "";
+	if (port != 0 && !machine_is_here(host)) {
+		snprintf(name, sizeof(name), "%s:%u", host, port);
 	} else {
-		snprintf(name, sizeof(name), "%s:%u", host ? host : "", port);
+		/* Port 0 is a unix socket. */
+		snprintf(name, sizeof(name), "%s:%u@%s", host, port, machine_id());
 	}
 	return strdup(name);
 }

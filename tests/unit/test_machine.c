@@ -1,0 +1,48 @@
+/* Is a name that means another server elsewhere told apart? */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "base/machine.h"
+
+static void test_id__is_the_same_each_time(void **state)
+{
+	assert_true(strlen(machine_id()) > 3);
+	assert_ptr_equal(machine_id(), machine_id());
+	assert_null(strpbrk(machine_id(), " \t\n{}"));
+}
+
+static void test_loopback__is_here(void **state)
+{
+	static const char *const names[] = { "localhost", "LocalHost", "127.0.0.1", "127.1.2.3",
+					     "::1" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_true(machine_is_here(names[i]));
+	}
+}
+
+static void test_other_names__are_the_same_everywhere(void **state)
+{
+	static const char *const names[] = { "",    "localhost.example", "128.0.0.1", "cache1",
+					     "::2", "1270.example" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_false(machine_is_here(names[i]));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_id__is_the_same_each_time),
+		cmocka_unit_test(test_loopback__is_here),
+		cmocka_unit_test(test_other_names__are_the_same_everywhere),
+	};
+
+	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
+}
