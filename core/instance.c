@@ -2,6 +2,7 @@
 #include "core/tower.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/fork.h"
@@ -96,12 +97,15 @@ const struct config *tower_config(void)
 {
 	int before = errno;
 	const struct config *result;
+	int cancel;
 
 	fork_register(&fork_handler);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	lock_take(&open_lock);
 	config_read_locked();
 	result = config_state == CONFIG_READ ? &config : NULL;
 	lock_release(&open_lock);
+	pthread_setcancelstate(cancel, NULL);
 	errno = before;
 	return result;
 }
@@ -248,7 +252,10 @@ static struct tower *take_up(const struct tower_plug *plug)
 	struct tower *now;
 	/* Before the lock, which a fork in another thread would else find taken. */
 	bool fork_safe = fork_register(&fork_handler);
+	int cancel;
 
+	/* Files are opened below: a thread must not be cancelled with the lock taken. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	lock_take(&open_lock);
 	now = atomic_load_explicit(&instance, memory_order_relaxed);
 	if (now == NULL) {
@@ -263,6 +270,7 @@ static struct tower *take_up(const struct tower_plug *plug)
 		atomic_store_explicit(&instance, now, memory_order_release);
 	}
 	lock_release(&open_lock);
+	pthread_setcancelstate(cancel, NULL);
 	errno = before;
 	return now;
 }
