@@ -17,11 +17,10 @@ static struct lock open_lock = LOCK_INIT(LOCK_RANK_TOWER); /* guards: everything
 static struct config config;
 static enum config_state config_state;
 static struct tower tower;
-static struct tower off;
+static struct tower *inherited; /* in a child, until its first call */
 
-/* NULL: to be opened, or, in a child, to be taken up again; &off: off for good. */
-static _Atomic(struct tower *) instance;
-static struct tower *inherited;
+_Atomic(struct tower *) tower_now;
+static atomic_bool is_off; /* for good */
 
 static void fork_prepare(void)
 {
@@ -51,7 +50,7 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
-	struct tower *now = atomic_load_explicit(&instance, memory_order_relaxed);
+	struct tower *now = atomic_load_explicit(&tower_now, memory_order_relaxed);
 
 	lock_reset(&open_lock);
 	if (tower.slots) {
@@ -62,10 +61,10 @@ static void fork_child(void)
 			tower.layers[i].ops->child(tower.layers[i].layer);
 		}
 	}
-	if (now && now != &off) {
+	if (now) {
 		stats_child(now->stats);
 		inherited = now;
-		atomic_store_explicit(&instance, NULL, memory_order_relaxed);
+		atomic_store_explicit(&tower_now, NULL, memory_order_relaxed);
 	}
 }
 
@@ -257,17 +256,19 @@ static struct tower *take_up(const struct tower_plug *plug)
 	/* Files are opened below: a thread must not be cancelled with the lock taken. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	lock_take(&open_lock);
-	now = atomic_load_explicit(&instance, memory_order_relaxed);
-	if (now == NULL) {
+	now = atomic_load_explicit(&tower_now, memory_order_relaxed);
+	if (now == NULL && !atomic_load(&is_off)) {
 		if (inherited) {
 			stats_claim(inherited->stats);
 			slots_claim(inherited->slots);
 			now = inherited;
 			inherited = NULL;
+		} else if (fork_safe && open_locked(plug)) {
+			now = &tower;
 		} else {
-			now = fork_safe && open_locked(plug) ? &tower : &off;
+			atomic_store(&is_off, true);
 		}
-		atomic_store_explicit(&instance, now, memory_order_release);
+		atomic_store_explicit(&tower_now, now, memory_order_release);
 	}
 	lock_release(&open_lock);
 	pthread_setcancelstate(cancel, NULL);
@@ -275,21 +276,16 @@ static struct tower *take_up(const struct tower_plug *plug)
 	return now;
 }
 
-struct tower *tower_get(const struct tower_plug *plug)
+struct tower *tower_open(const struct tower_plug *plug)
 {
-	struct tower *now = atomic_load_explicit(&instance, memory_order_acquire);
-
-	if (now == NULL) {
-		now = take_up(plug);
-	}
-	return now == &off ? NULL : now;
+	return atomic_load_explicit(&is_off, memory_order_acquire) ? NULL : take_up(plug);
 }
 
 void tower_leave(void)
 {
-	struct tower *now = atomic_load_explicit(&instance, memory_order_acquire);
+	struct tower *now = atomic_load_explicit(&tower_now, memory_order_acquire);
 
-	if (now && now != &off) {
+	if (now) {
 		stats_leave(now->stats);
 	}
 }

@@ -51,7 +51,16 @@ struct tower_plug {
  * The process's tower, opened if need be; NULL where it is off.  `plug` is
  * read by the first call only.
  */
-struct tower *tower_get(const struct tower_plug *plug);
+struct tower *tower_open(const struct tower_plug *plug);
+
+extern _Atomic(struct tower *) tower_now; /* core/instance.c */
+
+static inline struct tower *tower_get(const struct tower_plug *plug)
+{
+	struct tower *now = atomic_load_explicit(&tower_now, memory_order_acquire);
+
+	return now ? now : tower_open(plug);
+}
 
 /* The process ends: its counts are folded.  Other threads may still use the tower. */
 void tower_leave(void);

@@ -34,12 +34,15 @@ struct tower *shim_tower(void)
 
 static struct tower *open_frame(struct shim_frame *frame, enum shim_call call)
 {
-	struct tower *tower;
+	struct tower *tower = atomic_load_explicit(&tower_now, memory_order_acquire);
 
-	shim_bind();
-	tower = shim_tower();
 	if (tower == NULL) {
-		return NULL;
+		/* Where there is a tower the real functions are bound. */
+		shim_bind();
+		tower = shim_tower();
+		if (tower == NULL) {
+			return NULL;
+		}
 	}
 	frame->outer = top;
 	top = frame;

@@ -68,55 +68,69 @@
 #ifndef EVICTIONS
 #define EVICTIONS 1
 #endif
+#if FLUSHES
+#define SEE_NO_FLUSH
+#else
+#define SEE_NO_FLUSH SEE(has_flushes)	/* nobody flushes: no step of its own */
+#endif
 #define PROCESSES 2
 #define NONE 255
 
 byte mc = 0, n = 0;				/* memcached's value; order of its writes */
-byte ver = 0, w = 0;				/* the slot's word: version, writes in flight */
-byte flushes = 0;
-byte value[PROCESSES] = NONE;			/* each process's copy, and the token it was stored under */
-byte at_ver[PROCESSES], at_flushes[PROCESSES];
+byte w = 0;					/* the slot's word: writes in flight */
+/*
+ * Neither the word's version nor the count of flushes comes twice, so their values do not matter: only who has the
+ * present one, a bit for each reader and writer.  A copy under an older token is never a hit again: it is gone at once.
+ */
+byte has_version = 0, has_flushes = 0;
+byte value[PROCESSES] = NONE;			/* each process's copy */
 byte acked = 0, maxseen = 0;
 byte evictions = EVICTIONS;
 byte late = NONE;				/* the value of a write that took effect after its doubt was settled */
 
-#define ENTER ver = ver + (BUMP & 1); w = w + (BUMP == 3)
-#define LEAVE ver = ver + (BUMP >> 1); w = w - (BUMP == 3)
+#define VOID value[0] = NONE; value[1] = NONE
+#define CHANGE has_version = 0; VOID
+#define FLUSHED has_flushes = 0; VOID
+#define SEE(x) x = x | (1 << me)
+#define LOSE(x) x = x & (255 - (1 << me))
+#define SEES(x) (x >> me & 1)
+#define ENTER if :: BUMP & 1 -> CHANGE :: else fi; w = w + (BUMP == 3)
+#define LEAVE if :: BUMP & 2 -> CHANGE :: else fi; w = w - (BUMP == 3)
 #define HIGHER(x, y) x = (y > x -> y : x)
-#define STORE(yes, x, v, f) value[p] = (yes -> x : NONE); at_ver[p] = (yes -> v : 0); at_flushes[p] = (yes -> f : 0)
+#define STORE(x) value[p] = (SEES(has_version) && SEES(has_flushes) -> x : NONE)
 #define RETURN assert(x >= a); assert(x >= m); if :: x != late || LATE == 2 -> HIGHER(maxseen, x) :: else fi
 
 /*
  * Where two steps stand in one here, taking the second at once allows no less and demands no less: a call that begins
  * later, or returns earlier, only makes the assertions stronger.
  */
-proctype Writer(byte p; bool doubts) {
-	byte left = WRITES, my = 0, v, f; bool alone, deletes, kept;
+proctype Writer(byte me; byte p; bool doubts) {
+	byte left = WRITES, my = 0; bool alone, deletes;
 	do
 	:: left > 0 ->
 		left--;
 		if :: deletes = false :: deletes = true fi;
 #if FLUSHES
-		f = flushes;
+		SEE(has_flushes);
 #endif
-		atomic { alone = (w == 0); ENTER; v = ver; }			/* slots_enter() */
+		atomic { alone = (w == 0); ENTER; SEE(has_version); SEE_NO_FLUSH; } /* slots_enter() */
 		if
 		:: !doubts ->
 			atomic { n++; my = n; mc = (deletes -> NONE : my); }	/* the call */
-			atomic { alone = alone && ver == v; LEAVE; v = ver; }	/* slots_leave() */
+			atomic { alone = alone && SEES(has_version); LEAVE; SEE(has_version); } /* slots_leave() */
 #if FLUSHES && !OWN_FLUSH
-			f = flushes;
+			SEE(has_flushes);
 #endif
-			kept = !deletes && (alone || !ALONE);
 			atomic {						/* memory_written(); the call returns */
-				STORE(kept, my, v, f); HIGHER(acked, my); }
+				if :: !deletes && (alone || !ALONE) -> STORE(my) :: else -> value[p] = NONE fi;
+				HIGHER(acked, my); LOSE(has_version); LOSE(has_flushes); }
 		:: else ->
-			atomic { ver++; STORE(false, 0, 0, 0); }		/* slots_doubt() */
+			atomic { CHANGE; LOSE(has_version); LOSE(has_flushes); }	/* slots_doubt() */
 			if
 			:: atomic { n++; my = n; mc = (deletes -> NONE : my); }
 			:: true							/* it is lost, or late */
 			fi;
-			ver++;							/* slots_settle() */
+			atomic { CHANGE; }					/* slots_settle() */
 			atomic { LEAVE; }
 			if
 			:: my > 0 && LATE == 0 -> atomic { HIGHER(acked, my); }	/* the program was told */
@@ -128,27 +142,27 @@ proctype Writer(byte p; bool doubts) {
 			:: else
 			fi
 		fi;
-		d_step { my = 0; v = 0; f = 0; alone = false; deletes = false; kept = false; }
+		d_step { my = 0; alone = false; deletes = false; }
 	:: else -> break
 	od
 }
 
 /* tower_read_begin(), tower_read_end(); several may run in one process, as threads. */
-proctype Reader(byte p) {
-	byte left = READS, a, m, v, f, x; bool usable;
+proctype Reader(byte me; byte p) {
+	byte left = READS, a, m, x; bool usable;
 	do
 	:: left > 0 ->
 		left--; x = NONE;
 		atomic { a = acked; m = maxseen;				/* the call begins */
-			v = ver; usable = (!INFLIGHT || w == 0); }		/* slots_load() */
+			SEE(has_version); SEE_NO_FLUSH; usable = (!INFLIGHT || w == 0); } /* slots_load() */
 #if FLUSHES
-		f = flushes;
+		SEE(has_flushes);
 #endif
 		if
 		:: usable -> atomic {						/* memory_get() */
 			if
-			:: value[p] != NONE && at_ver[p] == v && at_flushes[p] == f -> x = value[p]; RETURN
-			:: else -> STORE(false, 0, 0, 0)
+			:: SEES(has_version) && SEES(has_flushes) && value[p] != NONE -> x = value[p]; RETURN
+			:: else -> value[p] = NONE
 			fi }
 		:: else
 		fi;
@@ -157,16 +171,16 @@ proctype Reader(byte p) {
 		:: else ->
 			x = mc;							/* the real get */
 #if !FILL
-			atomic { v = ver; usable = (w == 0); f = flushes; }
+			atomic { SEE(has_version); SEE(has_flushes); usable = (w == 0); }
 #endif
 			if
 			:: x != NONE -> atomic {
-				if :: usable -> STORE(true, x, v, f) :: else fi; /* memory_fill(); the call returns */
+				if :: usable -> STORE(x) :: else fi;		/* memory_fill(); the call returns */
 				RETURN }
 			:: else
 			fi
 		fi;
-		d_step { x = NONE; a = 0; m = 0; v = 0; f = 0; usable = false; }
+		atomic { LOSE(has_version); LOSE(has_flushes); x = NONE; a = 0; m = 0; usable = false; }
 	:: else -> break
 	od
 }
@@ -177,9 +191,9 @@ proctype Flusher() {
 	do
 	:: left > 0 ->
 		left--;
-		if :: !FLUSH -> flushes++ :: else fi;
+		if :: !FLUSH -> atomic { FLUSHED; } :: else fi;
 		atomic { n++; my = n; mc = NONE; }
-		if :: FLUSH -> flushes++ :: else fi;				/* slots_flush() */
+		if :: FLUSH -> atomic { FLUSHED; } :: else fi;				/* slots_flush() */
 		atomic { HIGHER(acked, my); my = 0; }
 	:: else -> break
 	od
@@ -197,11 +211,11 @@ init {
 	byte i = 0;
 	atomic {
 		do
-		:: i < WRITERS -> run Writer(i % 2, i < DOUBTERS); i++
+		:: i < WRITERS -> run Writer(i, i % 2, i < DOUBTERS); i++
 		:: else -> i = 0; break
 		od;
 		do
-		:: i < READERS -> run Reader(i % 2); i++
+		:: i < READERS -> run Reader(WRITERS + i, i % 2); i++
 		:: else -> i = 0; break
 		od;
 		if :: FLUSHES > 0 -> run Flusher() :: else fi;
