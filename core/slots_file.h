@@ -102,6 +102,12 @@ struct slots_ends {
 	_Atomic uint64_t others;
 };
 
+/*
+ * In an owner: that process is not the record's but takes back what a dead one
+ * left there, and is the only one who may.
+ */
+#define SLOTS_CLEARING (UINT64_C(1) << 63)
+
 struct slots_record {
 	_Atomic uint64_t owner; /* a packed process, or 0 */
 	_Atomic int64_t
@@ -166,6 +172,12 @@ static inline _Atomic uint64_t *slots_marks(const struct slots *slots,
 
 /* A free entry of the process, now UNSURE of this slot; NULL where none is to be had. */
 _Atomic uint64_t *slots_take_entry(struct slots *slots, size_t slot);
+
+/*
+ * Whether the record's owner will never again write to anything; also what this
+ * process was before it called exec().
+ */
+bool slots_is_gone(const struct slots *slots, const struct slots_record *record, uint64_t owner);
 
 /* Whether it is one of this process. */
 bool slots_is_own(const struct slots *slots, const struct slots_record *record);

@@ -75,9 +75,7 @@ static bool take_over(struct slots *slots, uint64_t self, size_t first, size_t l
 			continue;
 		}
 		looks--;
-		/* Our own identity: what this process was before it called exec(). */
-		if ((owner == self || process_word_alive(&slots->self, owner) == PROCESS_GONE) &&
-		    slots_clear_record(slots, record) &&
+		if (slots_is_gone(slots, record, owner) && slots_clear_record(slots, record) &&
 		    take(slots, (size_t)(record - slots->records), owner, self)) {
 			return true;
 		}

@@ -60,9 +60,9 @@ static struct holding holding_of(const struct slots *slots, const struct slots_r
 	return holding;
 }
 
-/* Also what this process was before it called exec(). */
-static bool is_gone(const struct slots *slots, const struct slots_record *record, uint64_t owner)
+bool slots_is_gone(const struct slots *slots, const struct slots_record *record, uint64_t owner)
 {
+	owner &= ~SLOTS_CLEARING;
 	if (owner == slots->self_word) {
 		return !slots_is_own(slots, record);
 	}
@@ -134,8 +134,8 @@ static bool count_anew(struct slots *slots, size_t slot, unsigned *ret_living, s
 		if (holding.n == 0 && !holding.unsure) {
 			continue;
 		}
-		if (!is_gone(slots, record, owner)) {
-			if (holding.unsure) {
+		if (!slots_is_gone(slots, record, owner)) {
+			if (holding.unsure || (owner & SLOTS_CLEARING)) {
 				return false;
 			}
 			*ret_living += holding.n;
@@ -156,7 +156,7 @@ static bool count_anew(struct slots *slots, size_t slot, unsigned *ret_living, s
  * Frees the slot of writers that are dead.  Before it is free, whatever shared
  * layers hold of a write that was made half is forgotten.
  */
-static void repair(struct slots *slots, size_t slot)
+static void repair_alone(struct slots *slots, size_t slot)
 {
 	struct dead dead = { .n = 0 };
 	uint64_t word = atomic_load(&slots->words[slot]);
@@ -180,9 +180,25 @@ static void repair(struct slots *slots, size_t slot)
 		return;
 	}
 	for (size_t i = 0; i < dead.n; i++) {
-		if (atomic_load(&dead.records[i]->owner) == dead.owners[i]) {
+		uint64_t owner = dead.owners[i];
+
+		/* Not while somebody else does, nor once a new process has the record. */
+		if (atomic_compare_exchange_strong(&dead.records[i]->owner, &owner,
+						   slots->self_word | SLOTS_CLEARING)) {
 			forget_entries(slots, dead.records[i], slot);
+			atomic_store(&dead.records[i]->owner, dead.owners[i]);
 		}
+	}
+}
+
+/* One thread of a process at a time: "clearing" names a process. */
+static void repair(struct slots *slots, size_t slot)
+{
+	uint32_t idle = 0;
+
+	if (atomic_compare_exchange_strong(&slots->repairing, &idle, 1)) {
+		repair_alone(slots, slot);
+		atomic_store(&slots->repairing, 0);
 	}
 }
 
@@ -213,16 +229,12 @@ static bool is_suspect(struct slots_suspect *suspect, size_t slot, int64_t now)
 void slots_met_busy(struct slots *slots, size_t slot)
 {
 	int64_t now = clock_coarse_ns();
-	uint32_t idle = 0;
 
-	if (!is_suspect(&slots->suspects[slot % SLOTS_SUSPECTS], slot, now) ||
-	    now < atomic_load_explicit(&slots->next_repair_ns, memory_order_relaxed) ||
-	    !atomic_compare_exchange_strong(&slots->repairing, &idle, 1)) {
-		return;
+	if (is_suspect(&slots->suspects[slot % SLOTS_SUSPECTS], slot, now) &&
+	    now >= atomic_load_explicit(&slots->next_repair_ns, memory_order_relaxed)) {
+		atomic_store(&slots->next_repair_ns, now + PAUSE_NS);
+		repair(slots, slot);
 	}
-	repair(slots, slot);
-	atomic_store(&slots->next_repair_ns, now + PAUSE_NS);
-	atomic_store(&slots->repairing, 0);
 }
 
 static bool clear_marks(struct slots *slots, struct slots_record *record)
