@@ -462,6 +462,7 @@ void slots_child(struct slots *slots)
 	struct slots_doubts *next;
 
 	lock_reset(&slots->doubts_lock);
+	atomic_store(&slots->repairing, 0);
 	if (!slots->shared) {
 		clear_private(slots);
 	}

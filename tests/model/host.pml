@@ -98,7 +98,8 @@ byte late = NONE;				/* the value of a write that took effect after its doubt wa
 #define LEAVE if :: BUMP & 2 -> CHANGE :: else fi; w = w - (BUMP == 3)
 #define HIGHER(x, y) x = (y > x -> y : x)
 #define STORE(x) value[p] = (SEES(has_version) && SEES(has_flushes) -> x : NONE)
-#define RETURN assert(x >= a); assert(x >= m); if :: x != late || LATE == 2 -> HIGHER(maxseen, x) :: else fi
+#define RETURN assert(x >= a); assert(x >= m); if :: x != late || LATE == 2 -> HIGHER(maxseen, x) :: else fi; \
+	LOSE(has_version); LOSE(has_flushes)
 
 /*
  * Where two steps stand in one here, taking the second at once allows no less and demands no less: a call that begins
@@ -177,10 +178,10 @@ proctype Reader(byte me; byte p) {
 			:: x != NONE -> atomic {
 				if :: usable -> STORE(x) :: else fi;		/* memory_fill(); the call returns */
 				RETURN }
-			:: else
+			:: else -> atomic { LOSE(has_version); LOSE(has_flushes); }	/* a miss */
 			fi
 		fi;
-		atomic { LOSE(has_version); LOSE(has_flushes); x = NONE; a = 0; m = 0; usable = false; }
+		d_step { x = NONE; a = 0; m = 0; usable = false; }
 	:: else -> break
 	od
 }

@@ -20,7 +20,6 @@
  *   SETTLE_BUMPS  1 settling changes the version before the mark is cleared
  *   GIVES_UP      1 an UNSURE entry of a living process ends the repair; 0 it counts as none
  *   SWAPS         1 the count is put in by compare-and-swap; 0 by a plain store
- *   RECHECKS      1 the owner of a record is read again after what it holds
  *   CLAIMS        1 only who has claimed a dead one's record, alone, empties it; 0 every repair does, having looked at
  *                 the owner before
  *   FLAG_FIRST    1 a write without a record says so before it enters; 0 after
@@ -43,9 +42,6 @@
 #ifndef SWAPS
 #define SWAPS 1
 #endif
-#ifndef RECHECKS
-#define RECHECKS 1
-#endif
 #ifndef CLAIMS
 #define CLAIMS 1
 #endif
@@ -58,7 +54,7 @@
 #define OPS 1		/* things that a writing thread does: write, doubt, settle */
 #endif
 #ifndef DOUBTS
-#define DOUBTS 1
+#define DOUBTS 2	/* so many of the writers may be in doubt */
 #endif
 #ifndef WRITERS
 #define WRITERS 2	/* processes with a record each */
@@ -207,7 +203,7 @@ inline count_anew() {
 					dead = dead | (1 << r); whose[r] = o; away = away + n + unsure
 				:: else -> living = living + n; ok = !(unsure && GIVES_UP)
 				fi);
-				if :: RECHECKS -> READ(ok = owner[r] == o) :: else fi
+				READ(ok = owner[r] == o)
 			fi
 		fi;
 		d_step { r++; n = 0; unsure = false; o = 0 }
@@ -315,7 +311,7 @@ proctype Writer(byte me; byte rec; byte own) {
 		left--;
 		if
 		:: true -> enter(); leave()
-		:: DOUBTS && rec != NONE -> enter(); doubt()
+		:: me <= DOUBTS && rec != NONE -> enter(); doubt()
 		:: doubts[me] > 0 -> settle()
 		fi
 	:: left == 0 && doubts[me] > 0 -> settle()
