@@ -20,9 +20,16 @@
 
 /* What one insertion moves at most, so that its time is bounded: then it evicts. */
 #define MOVE_ENTRIES_MAX 64
+#define MOVE_BYTES_MAX (UINT64_C(1) << 20)
 
 /* Where so large a part of what is in use is dead, the living are moved over it. */
 #define DEAD_PART 8
+
+/* What an insertion may still move. */
+struct moves {
+	unsigned n_entries;
+	uint64_t n_bytes;
+};
 
 struct layer {
 	struct memory_index index;
@@ -217,9 +224,9 @@ static bool move_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t plac
 
 /*
  * Passes the oldest entry.  Where it was used since it came to the tail it comes
- * there once more (CLOCK; Corbato 1968), as long as *moves lasts.
+ * there once more (CLOCK; Corbato 1968), as long as *moves last.
  */
-static void pass_locked(struct layer *layer, unsigned *moves)
+static void pass_locked(struct layer *layer, struct moves *moves)
 {
 	struct memory_log *log = &layer->log;
 	uint64_t place = atomic_load_explicit(&log->head, memory_order_relaxed);
@@ -241,8 +248,10 @@ static void pass_locked(struct layer *layer, unsigned *moves)
 		return;
 	}
 	keep = (atomic_load_explicit(at, memory_order_relaxed) & MEMORY_WORD_USED) || crowded;
-	if (keep && *moves && head.deadline_ns > clock_coarse_ns()) {
-		(*moves)--;
+	if (keep && moves->n_entries && moves->n_bytes >= size &&
+	    head.deadline_ns > clock_coarse_ns()) {
+		moves->n_entries--;
+		moves->n_bytes -= size;
 		if (move_locked(layer, at, place, size)) {
 			return;
 		}
@@ -259,7 +268,7 @@ static bool over_items(const struct layer *layer, uint64_t more)
 /* Room for one more entry of so many bytes; the entry itself fits for certain. */
 static void make_room_locked(struct layer *layer, uint64_t size)
 {
-	unsigned moves = MOVE_ENTRIES_MAX;
+	struct moves moves = { MOVE_ENTRIES_MAX, size > MOVE_BYTES_MAX ? size : MOVE_BYTES_MAX };
 
 	while (memory_log_used(&layer->log) &&
 	       (memory_log_used(&layer->log) + memory_log_needs(&layer->log, size) >
@@ -389,6 +398,10 @@ static void write_locked(struct layer *layer, const struct offer *offer, int64_t
 	uint64_t place;
 	char *bytes;
 
+	/* Before room is made: the table's part of the budget counts then. */
+	if ((layer->n_items + 1) * 2 > memory_index_words(&layer->index)) {
+		grow_locked(layer);
+	}
 	make_room_locked(layer, size);
 	place = memory_log_put(&layer->log, size);
 	bytes = layer->log.ring + (place & layer->log.mask);
@@ -400,9 +413,6 @@ static void write_locked(struct layer *layer, const struct offer *offer, int64_t
 	racy_write(bytes, offer->key->wire, head.n_key);
 	if (offer->n_value) {
 		racy_write(bytes + head.n_key, offer->value, offer->n_value);
-	}
-	if ((layer->n_items + 1) * 2 > memory_index_words(&layer->index)) {
-		grow_locked(layer);
 	}
 	ways = memory_index_ways(&layer->index, hash_of(offer->key));
 	at = take_way_locked(layer, &ways);

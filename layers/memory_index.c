@@ -22,6 +22,20 @@ static bool table_open(struct memory_table *table, size_t n_lines)
 	return true;
 }
 
+/*
+ * Empties the table and gives its memory back; anonymous pages come back as
+ * zeros.  Pages that the program locked (mlockall) do not go back.
+ */
+static void table_empty(struct memory_table *table)
+{
+	if (madvise((void *)table->words, table_bytes(table), MADV_DONTNEED) == 0) {
+		return;
+	}
+	for (size_t i = 0; i < table->n_lines * MEMORY_INDEX_LINE; i++) {
+		atomic_store_explicit(&table->words[i], 0, memory_order_relaxed);
+	}
+}
+
 bool memory_index_open(struct memory_index *index, size_t n_words)
 {
 	size_t n_lines = 2;
@@ -73,7 +87,7 @@ void memory_index_exchange(struct memory_index *index, struct memory_table *grow
 
 	atomic_store_explicit(&index->now, grown, memory_order_release);
 	/* A reader that still looks there finds nothing from now on. */
-	madvise((void *)before->words, table_bytes(before), MADV_DONTNEED);
+	table_empty(before);
 }
 
 bool memory_table_put(struct memory_table *table, uint64_t hash, uint64_t word)
@@ -95,8 +109,5 @@ bool memory_table_put(struct memory_table *table, uint64_t hash, uint64_t word)
 
 void memory_index_clear(struct memory_index *index)
 {
-	struct memory_table *now = atomic_load_explicit(&index->now, memory_order_relaxed);
-
-	/* Also gives the memory back; anonymous pages come back as zeros. */
-	madvise((void *)now->words, table_bytes(now), MADV_DONTNEED);
+	table_empty(atomic_load_explicit(&index->now, memory_order_relaxed));
 }

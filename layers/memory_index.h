@@ -24,14 +24,15 @@
 #define MEMORY_INDEX_TABLES 40
 
 /* Places in the log are multiples of this. */
-#define MEMORY_UNIT 16
+#define MEMORY_UNIT 8
 
 #define MEMORY_WORD_TAG UINT64_C(0xffff)
 #define MEMORY_WORD_USED (UINT64_C(1) << 16)
+#define MEMORY_WORD_TAKEN (UINT64_C(1) << 17) /* no word of an entry is 0 */
 #define MEMORY_WORD_PLACE_SHIFT 20
 
-/* A word keeps the low 48 bits of a place, which counts in units of 2^4. */
-#define MEMORY_PLACE_SPARE_BITS 16
+/* A word keeps the low 47 bits of a place, which counts in units of 2^3. */
+#define MEMORY_PLACE_SPARE_BITS 17
 
 struct memory_table {
 	size_t n_lines; /* a power of two */
@@ -77,7 +78,7 @@ static inline _Atomic uint64_t *memory_index_way(const struct memory_ways *ways,
 
 static inline uint64_t memory_word(uint64_t place, uint64_t tag)
 {
-	return place / MEMORY_UNIT << MEMORY_WORD_PLACE_SHIFT | tag;
+	return place / MEMORY_UNIT << MEMORY_WORD_PLACE_SHIFT | MEMORY_WORD_TAKEN | tag;
 }
 
 /* The place's low bits; memory_log_place() knows which place is meant. */

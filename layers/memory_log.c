@@ -1,12 +1,12 @@
 #include "layers/memory_log.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Pages behind the head go back in so large a part of the ring, at least a page. */
 #define RELEASE_PART 32
 
 #define RING_MIN (UINT64_C(64) << 10)
-#define PAGE_BYTES 4096
 
 bool memory_log_open(struct memory_log *log, uint64_t limit)
 {
@@ -27,6 +27,11 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 	log->ring = ring;
 	log->mask = size - 1;
 	log->limit = limit;
+	/* madvise() rounds lengths up to whole pages, which are not 4 KiB everywhere. */
+	log->piece = size / RELEASE_PART;
+	if (log->piece < (uint64_t)sysconf(_SC_PAGESIZE)) {
+		log->piece = (uint64_t)sysconf(_SC_PAGESIZE);
+	}
 	/* Not 0: the word of place 0 would be that of no entry. */
 	log->tail = size;
 	log->released = size;
@@ -78,7 +83,7 @@ void memory_log_release(struct memory_log *log)
 {
 	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
 	uint64_t ring = log->mask + 1;
-	uint64_t piece = ring / RELEASE_PART > PAGE_BYTES ? ring / RELEASE_PART : PAGE_BYTES;
+	uint64_t piece = log->piece;
 	uint64_t oldest = (log->tail - ring + piece - 1) / piece * piece;
 
 	if (log->released < oldest) {

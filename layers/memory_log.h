@@ -32,9 +32,9 @@ enum memory_kind {
 /* Before an entry's bytes: its CAS id where it has one, its key, its value. */
 struct memory_head {
 	uint32_t n_units; /* of MEMORY_UNIT, head included */
-	uint32_t n_value;
+	uint16_t kind;	  /* with n_units in the first unit: a filler may be no longer */
 	uint16_t n_key;
-	uint16_t kind;
+	uint32_t n_value;
 	uint32_t flags;
 	uint64_t where; /* the item's place: server and encoding key */
 	uint64_t slot;
@@ -48,6 +48,7 @@ struct memory_log {
 	_Atomic uint64_t head;
 	uint64_t tail;
 	uint64_t released; /* pages before it have been given back */
+	uint64_t piece;	   /* so much goes back at a time; whole pages */
 };
 
 /* False where memory is out. */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -282,6 +283,40 @@ static void test_byte_budget__is_never_passed(void **state)
 	done(layer);
 }
 
+/* Small values: the table grows, and its part of the budget with it. */
+static void test_growing_table__stays_within_the_budget(void **state)
+{
+	struct layer *layer = open_with(1 << 20, 0, 0);
+	char key[16];
+
+	for (int i = 0; i < 40000; i++) {
+		snprintf(key, sizeof(key), "key%d", i);
+		fill(layer, key, "v", 5, CLOCK_NEVER);
+		assert_true(counted.bytes <= 1 << 20);
+	}
+	assert_true(counted.items > 8000);
+	assert_reads(layer, "key39999", 5, "v");
+	done(layer);
+}
+
+static void test_flush_of_locked_memory__leaves_nothing_either(void **state)
+{
+	struct layer *layer = open_with(1 << 20, 0, 0);
+	char key[16];
+
+	assert_int_equal(mlockall(MCL_CURRENT), 0);
+	for (int round = 0; round < 2; round++) {
+		memory_ops.flush(layer);
+		for (int i = 0; i < 1000; i++) {
+			snprintf(key, sizeof(key), "key%d", i);
+			fill(layer, key, "v", 5, CLOCK_NEVER);
+		}
+		assert_int_equal(counted.items, 1000);
+	}
+	munlockall();
+	done(layer);
+}
+
 static void test_too_large_value__is_rejected_and_takes_the_old_value_along(void **state)
 {
 	struct layer *layer = open_with(8192, 0, 0);
@@ -456,6 +491,8 @@ int main(void)
 		cmocka_unit_test(test_already_ended__is_rejected_and_takes_the_old_value_along),
 		cmocka_unit_test(test_item_limit__evicts_the_least_recently_used),
 		cmocka_unit_test(test_byte_budget__is_never_passed),
+		cmocka_unit_test(test_growing_table__stays_within_the_budget),
+		cmocka_unit_test(test_flush_of_locked_memory__leaves_nothing_either),
 		cmocka_unit_test(test_too_large_value__is_rejected_and_takes_the_old_value_along),
 		cmocka_unit_test(test_confirmed_set__keeps_the_new_value),
 		cmocka_unit_test(test_every_other_write__leaves_nothing),
