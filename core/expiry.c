@@ -2,9 +2,6 @@
 
 #include "base/clock.h"
 
-/* A thousand years: beyond it nothing ends, and nothing overflows. */
-#define FAR_S (INT64_C(1000) * 366 * 24 * 60 * 60)
-
 int64_t expiry_deadline_ns(int64_t exptime)
 {
 	int64_t left_s = exptime;
@@ -12,7 +9,8 @@ int64_t expiry_deadline_ns(int64_t exptime)
 	if (exptime == 0) {
 		return CLOCK_NEVER;
 	}
-	if (exptime < 0) {
+	/* memcached reads 32 bits with a sign: what is larger has ended for it. */
+	if (exptime < 0 || exptime > INT32_MAX) {
 		return 0;
 	}
 	if (exptime > EXPIRY_RELATIVE_MAX_S) {
@@ -20,9 +18,6 @@ int64_t expiry_deadline_ns(int64_t exptime)
 	}
 	if (left_s <= 0) {
 		return 0;
-	}
-	if (left_s > FAR_S) {
-		return CLOCK_NEVER;
 	}
 	return clock_now_ns() + left_s * CLOCK_NS_PER_S;
 }

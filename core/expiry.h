@@ -1,8 +1,8 @@
 /*
  * expiry.h - memcached's expiry times.
  *
- * An exptime is 0 (never), negative (ended already), up to 30 days a number of
- * seconds from now, above an absolute Unix time
+ * An exptime is 0 (never), negative or above INT32_MAX (ended already), up to 30
+ * days a number of seconds from now, above an absolute Unix time
  * (https://github.com/memcached/memcached/blob/master/doc/protocol.txt).
  */
 #ifndef TOWER_CORE_EXPIRY_H

@@ -5,6 +5,7 @@
  */
 #include "shim/shim.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,6 +287,10 @@ static memcached_result_st *next_result(struct shim_results *results, memcached_
 			results->next++;
 			*ret_rc = MEMCACHED_SUCCESS;
 			if (deliver(result, item, with_cas, is_text)) {
+				if (is_text) {
+					/* Reading a value off the text protocol sets it so. */
+					errno = 0;
+				}
 				return result;
 			}
 			*ret_rc = MEMCACHED_MEMORY_ALLOCATION_FAILURE;

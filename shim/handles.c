@@ -187,7 +187,8 @@ static enum shim_reason refusal(const struct shim_state *state, const memcached_
 	if (handle->distribution == MEMCACHED_DISTRIBUTION_RANDOM && handle->number_of_hosts > 1) {
 		return REASON_random_distribution;
 	}
-	if (handle->hashkit._key && !state->encoding_known) {
+	/* With the binary protocol libmemcached encodes what it sends and decodes nothing. */
+	if (handle->hashkit._key && (!state->encoding_known || handle->flags.binary_protocol)) {
 		return REASON_encoding;
 	}
 	return REASON_none;

@@ -91,6 +91,8 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	if (item.answer == LAYER_HIT) {
 		if (item.layer != tower->authority) {
 			shim_succeeded(handle, handle->query_id != query_id);
+			/* The real one goes through the handle's own result, and counts there. */
+			handle->result.count++;
 			read->rc = MEMCACHED_SUCCESS;
 			*read->ret_n_value = item.n_value;
 			*read->ret_flags = item.flags;
@@ -99,6 +101,9 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	}
 	if (trigger && read->rc == MEMCACHED_NOTFOUND) {
 		struct real_get get = { read, program_key, n_key, NULL };
+
+		/* For the program this is the same get. */
+		handle->query_id = query_id;
 
 		tower_change(tower, &key->key, call_real_get, &get, &state->doubts);
 		return get.value;

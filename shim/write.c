@@ -5,6 +5,7 @@
 struct perform {
 	enum layer_verb verb;
 	struct memcached_call *call;
+	bool shifted; /* the answer is that of an earlier write */
 };
 
 static enum layer_outcome perform(void *arg)
@@ -12,7 +13,7 @@ static enum layer_outcome perform(void *arg)
 	struct perform *p = arg;
 
 	memcached_perform(p->verb, p->call);
-	return memcached_outcome(p->call->handle, p->call->rc);
+	return p->shifted ? LAYER_UNCERTAIN : memcached_outcome(p->call->handle, p->call->rc);
 }
 
 static bool changes_expiry(enum layer_verb verb, const struct memcached_call *call)
@@ -62,13 +63,13 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 				  enum layer_verb verb, struct memcached_call *call,
 				  const struct layer_key *key, struct slots_doubts **doubts)
 {
-	struct perform p = { verb, call };
+	struct perform p = { verb, call, reason == REASON_buffered };
 	enum layer_outcome outcome;
 
 	shim_count_passed(tower, reason);
 	if (reason != REASON_key && reason != REASON_handles) {
 		tower_change(tower, key, perform, &p, doubts);
-		return memcached_outcome(call->handle, call->rc);
+		return p.shifted ? LAYER_UNCERTAIN : memcached_outcome(call->handle, call->rc);
 	}
 	outcome = perform(&p);
 	if (outcome != LAYER_UNSENT) {
@@ -102,6 +103,10 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 		reason = shim_item(state, call->handle, call->by_key ? call->group : call->key,
 				   call->by_key ? call->n_group : call->n_key, call->key,
 				   call->n_key, &item);
+	}
+	if (reason == REASON_none && state->buffered && call->handle->flags.binary_protocol) {
+		/* libmemcached then reads the answer to the first write that is buffered. */
+		reason = REASON_buffered;
 	}
 	outcome = reason == REASON_none ? walk(tower, verb, call, &item.key, doubts)
 					: pass_on(tower, reason, verb, call, &item.key, doubts);

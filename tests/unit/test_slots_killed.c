@@ -525,7 +525,9 @@ static void elsewhere(bool own_proc, int ask, int answer)
 	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (own_proc && (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+		/* What we mount stays ours; in a chroot "/" is no mount point, but /proc is. */
+		if (own_proc && ((mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 &&
+				  mount(NULL, "/proc", NULL, MS_REC | MS_PRIVATE, NULL) != 0) ||
 				 mount("proc", "/proc", "proc", 0, NULL) != 0)) {
 			fprintf(stderr, "mount: %s\n", strerror(errno));
 			_exit(5);

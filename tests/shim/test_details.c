@@ -1,0 +1,172 @@
+/*
+ * What a random comparison of long sequences found: each is a case in which a
+ * program saw something else under the tower than bare.
+ */
+#include <libmemcached/memcached.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <errno.h>
+
+#include "tests/lib/observe.h"
+#include "tests/lib/servers.h"
+
+static struct server *server;
+
+static memcached_st *handle_open(bool binary)
+{
+	memcached_st *handle = memcached_create(NULL);
+
+	assert_non_null(handle);
+	assert_int_equal(memcached_server_add_unix_socket(handle, server_socket(server)),
+			 MEMCACHED_SUCCESS);
+	assert_int_equal(memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_BINARY_PROTOCOL, binary),
+			 MEMCACHED_SUCCESS);
+	return handle;
+}
+
+static void set(memcached_st *handle, const char *key, const char *value, time_t expiration)
+{
+	observe("set %s: %d", key,
+		memcached_set(handle, key, strlen(key), value, strlen(value), expiration, 0));
+}
+
+static void get(memcached_st *handle, const char *key)
+{
+	memcached_return_t rc;
+	uint32_t flags;
+	size_t n;
+	char *value = memcached_get(handle, key, strlen(key), &n, &flags, &rc);
+
+	observe("get %s: %d %zu", key, rc, n);
+	free(value);
+}
+
+/* Binary, and a set is buffered: the next write reads the answer to that set. */
+static void test_write_after_a_buffered_one__is_not_believed(void **state)
+{
+	memcached_st *buffering = handle_open(true);
+	memcached_st *other = handle_open(false);
+
+	memcached_behavior_set(buffering, MEMCACHED_BEHAVIOR_BUFFER_REQUESTS, 1);
+	set(buffering, "shift-a", "v", 0);
+	observe("replace: %d", memcached_replace(buffering, "shift-b", 7, "w", 1, 0, 0));
+	get(other, "shift-b");
+	get(other, "shift-b");
+	memcached_free(buffering);
+	memcached_free(other);
+}
+
+static void test_encoded_value_over_the_binary_protocol__comes_as_it_is_stored(void **state)
+{
+	memcached_st *handle = handle_open(true);
+
+	memcached_set_encoding_key(handle, "secret", 6);
+	set(handle, "encoded", "58597", 0);
+	get(handle, "encoded");
+	get(handle, "encoded");
+	memcached_free(handle);
+}
+
+static void test_expiry_beyond_32_bits__has_ended(void **state)
+{
+	memcached_st *handle = handle_open(false);
+
+	set(handle, "far", "v", 4000000000);
+	get(handle, "far");
+	get(handle, "far");
+	memcached_free(handle);
+}
+
+static void test_end_after_a_hit__is_the_same(void **state)
+{
+	static const char *const keys[] = { "absent-1", "absent-2" };
+	static const size_t lengths[] = { 8, 8 };
+	memcached_st *handle = handle_open(false);
+	memcached_return_t rc;
+	size_t n;
+	uint32_t flags;
+
+	set(handle, "there", "v", 0);
+	get(handle, "there");
+	get(handle, "there");
+	observe("mget: %d", memcached_mget(handle, keys, lengths, 2));
+	free(memcached_fetch(handle, NULL, NULL, &n, &flags, &rc));
+	observe("fetch: %d", rc);
+	memcached_free(handle);
+}
+
+static void test_errno_of_a_fetched_hit__is_that_of_the_text_protocol(void **state)
+{
+	static const char *const keys[] = { "there" };
+	static const size_t lengths[] = { 5 };
+	memcached_st *handle = handle_open(false);
+
+	set(handle, "there", "v", 0);
+	for (int i = 0; i < 3; i++) {
+		memcached_return_t rc;
+		size_t n;
+		uint32_t flags;
+
+		observe("mget: %d", memcached_mget(handle, keys, lengths, 1));
+		errno = 77;
+		free(memcached_fetch(handle, NULL, NULL, &n, &flags, &rc));
+		observe("fetch: %d, errno %d", rc, errno);
+		free(memcached_fetch(handle, NULL, NULL, &n, &flags, &rc));
+		observe("end: %d", rc);
+	}
+	memcached_free(handle);
+}
+
+static memcached_return_t no_value(const memcached_st *handle, const char *key, size_t n_key,
+				   memcached_result_st *result)
+{
+	observe("trigger");
+	return MEMCACHED_NOTFOUND;
+}
+
+static void test_trigger__is_one_query(void **state)
+{
+	memcached_st *handle = handle_open(false);
+	uint64_t before = memcached_query_id(handle);
+	memcached_trigger_key_fn trigger = no_value;
+	const void *data;
+
+	memcpy(&data, &trigger, sizeof(data));
+	memcached_callback_set(handle, MEMCACHED_CALLBACK_GET_FAILURE, data);
+	get(handle, "absent");
+	observe("queries: %llu", (unsigned long long)(memcached_query_id(handle) - before));
+	memcached_free(handle);
+}
+
+static int server_up(void **state)
+{
+	server = server_start_memcached(NULL);
+	return server != NULL ? 0 : -1;
+}
+
+static int server_down(void **state)
+{
+	server_stop(&server);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_write_after_a_buffered_one__is_not_believed),
+		cmocka_unit_test(
+			test_encoded_value_over_the_binary_protocol__comes_as_it_is_stored),
+		cmocka_unit_test(test_expiry_beyond_32_bits__has_ended),
+		cmocka_unit_test(test_end_after_a_hit__is_the_same),
+		cmocka_unit_test(test_errno_of_a_fetched_hit__is_that_of_the_text_protocol),
+		cmocka_unit_test(test_trigger__is_one_query),
+	};
+
+	return cmocka_run_group_tests_name("details", tests, server_up, server_down);
+}
