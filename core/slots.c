@@ -146,6 +146,12 @@ static uint64_t token(const struct slots *slots, uint64_t word)
 	return flushes << TOKEN_VERSION_BITS | (word >> SLOTS_IN_FLIGHT_BITS & TOKEN_VERSION);
 }
 
+/*
+ * Acquire keeps everything that the reader does next behind the two loads.  That
+ * the leave of an acknowledged write is seen needs no more: the addition was
+ * complete before the writer returned, and whatever told this reader of the
+ * acknowledgement orders the load after it.
+ */
 uint64_t slots_load(struct slots *slots, uint64_t hash)
 {
 	size_t slot = hash & slots->mask;
