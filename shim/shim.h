@@ -79,7 +79,7 @@ void shim_count_passed(struct tower *tower, enum shim_reason reason);
 
 /* --- handles.c --- */
 
-struct shim_results; /* fetch.c */
+struct shim_results; /* results.h */
 
 /* Where a key of this handle may be. */
 struct shim_server {
@@ -160,7 +160,7 @@ char *shim_get(enum shim_call call, struct memcached_read *read, const char *key
 memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read, const char *key,
 			      size_t n_key);
 
-/* --- fetch.c --- */
+/* --- mget.c --- */
 
 /* The request of an mget, as the program wrote it. */
 struct shim_request {

@@ -1,0 +1,99 @@
+/*
+ * Entry points with which handles come and go.  libmemcached calls some of them
+ * itself, so what is kept of a handle is forgotten at any depth of calls.
+ */
+#include "shim/shim.h"
+
+SHIM_EXPORT memcached_st *memcached_create(memcached_st *handle)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_create, handle);
+	memcached_st *created = memcached_real.memcached_create(handle);
+
+	if (created) {
+		shim_forget(created);
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return created;
+}
+
+SHIM_EXPORT memcached_st *memcached(const char *options, size_t n_options)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached, NULL);
+	memcached_st *created = memcached_real.memcached(options, n_options);
+
+	if (created) {
+		shim_forget(created);
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return created;
+}
+
+/* A clone has its source's namespaces and encoding key. */
+static void inherit(memcached_st *clone, const memcached_st *source)
+{
+	const struct shim_state *from = shim_state_if_any(source);
+	bool namespaced = from && from->namespaced;
+	bool encoding_known = from && from->encoding_known;
+	uint64_t encoding = from ? from->encoding : 0;
+	struct shim_state *to = shim_state_new(clone);
+
+	if (to) {
+		to->namespaced = namespaced;
+		to->encoding_known = encoding_known;
+		to->encoding = encoding;
+	}
+}
+
+SHIM_EXPORT memcached_st *memcached_clone(memcached_st *clone, const memcached_st *source)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_clone, source);
+	memcached_st *created = memcached_real.memcached_clone(clone, source);
+
+	if (created) {
+		shim_forget(created);
+		if (tower) {
+			inherit(created, source);
+		}
+	}
+	if (tower) {
+		shim_end(&frame);
+	}
+	return created;
+}
+
+SHIM_EXPORT void memcached_free(memcached_st *handle)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_free, handle);
+
+	if (handle) {
+		shim_forget(handle);
+	}
+	memcached_real.memcached_free(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+}
+
+SHIM_EXPORT memcached_return_t memcached_reset(memcached_st *handle)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, CALL_memcached_reset, handle);
+	memcached_return_t rc;
+
+	if (handle) {
+		shim_forget(handle);
+	}
+	rc = memcached_real.memcached_reset(handle);
+	if (tower) {
+		shim_end(&frame);
+	}
+	return rc;
+}

@@ -1,0 +1,259 @@
+/* Entry points that ask for many keys: the first half of the walk (results.h). */
+#include "shim/results.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUEST_KEYS_MAX 65536
+#define COLLECT_BYTES_MAX ((size_t)64 << 20)
+
+static void *results_alloc(void *owner, size_t n)
+{
+	return arena_alloc(owner, n);
+}
+
+static void results_free(void *owner, void *bytes)
+{
+	/* An arena gives back all at once. */
+}
+
+static void results_done(struct shim_results **results)
+{
+	if (*results) {
+		arena_done(&(*results)->arena);
+		free((*results)->items);
+		free(*results);
+		*results = NULL;
+	}
+}
+
+void shim_drop_results(struct shim_state *state)
+{
+	if (state == NULL || state->results == NULL) {
+		return;
+	}
+	if (state->results->asked && (!state->results->collected || state->results->read.unread)) {
+		state->unread = true;
+	}
+	results_done(&state->results);
+}
+
+static memcached_return_t real_mget(const struct memcached_read *read,
+				    const struct shim_request *request)
+{
+	if (request->execute) {
+		return read->by_key
+			       ? memcached_real.memcached_mget_execute_by_key(
+					 read->handle, read->group, read->n_group, request->keys,
+					 request->lengths, request->n, request->callbacks,
+					 request->context, request->n_callbacks)
+			       : memcached_real.memcached_mget_execute(
+					 read->handle, request->keys, request->lengths, request->n,
+					 request->callbacks, request->context,
+					 request->n_callbacks);
+	}
+	return read->by_key ? memcached_real.memcached_mget_by_key(read->handle, read->group,
+								   read->n_group, request->keys,
+								   request->lengths, request->n)
+			    : memcached_real.memcached_mget(read->handle, request->keys,
+							    request->lengths, request->n);
+}
+
+/* The program may free its keys before it fetches. */
+static bool keep_bytes(struct shim_results *results, struct shim_key *key)
+{
+	char *bytes = arena_alloc(&results->arena, key->key.n_wire);
+
+	if (bytes) {
+		memcpy(bytes, key->key.wire, key->key.n_wire);
+		key->key.wire = bytes;
+	}
+	return bytes != NULL;
+}
+
+static enum shim_reason add_items(struct shim_results *results, const struct shim_state *state,
+				  const struct shim_request *request)
+{
+	const struct memcached_read *read = &results->read;
+
+	for (size_t i = 0; i < request->n; i++) {
+		const char *key = request->keys[i];
+		size_t n_key = request->lengths[i];
+		struct shim_key item;
+		enum shim_reason reason = shim_item_read(state, read, key, n_key, &item);
+
+		if (reason != REASON_none) {
+			return reason;
+		}
+		if (!keep_bytes(results, &item)) {
+			return REASON_handles;
+		}
+		results->items[i].key = item.key;
+	}
+	return REASON_none;
+}
+
+/* Why the request goes to the real function as it is; else *ret_results is ready for the walk. */
+static enum shim_reason prepare(struct shim_state *state, const struct memcached_read *read,
+				const struct shim_request *request,
+				struct shim_results **ret_results)
+{
+	struct shim_results *results;
+	enum shim_reason reason;
+
+	if (state == NULL) {
+		return REASON_handles;
+	}
+	if (request->n == 0 || request->n > REQUEST_KEYS_MAX || !request->keys ||
+	    !request->lengths || (request->execute && !read->handle->flags.binary_protocol)) {
+		return REASON_batch;
+	}
+	if (state->buffered || state->unread) {
+		return state->buffered ? REASON_buffered : REASON_unread;
+	}
+	results = calloc(1, sizeof(*results));
+	if (results == NULL) {
+		return REASON_handles;
+	}
+	results->items = calloc(request->n, sizeof(*results->items));
+	results->read = *read;
+	results->read.multiple = true;
+	results->read.max_bytes = COLLECT_BYTES_MAX;
+	reason = results->items ? add_items(results, state, request) : REASON_handles;
+	if (reason != REASON_none) {
+		results_done(&results);
+		return reason;
+	}
+	results->batch.items = results->items;
+	results->batch.n_items = request->n;
+	results->batch.allocator =
+		(struct layer_allocator){ results_alloc, results_free, &results->arena };
+	results->batch.program = &results->read;
+	/* The binary protocol sends CAS ids with every result, asked for or not. */
+	results->batch.want_cas =
+		read->handle->flags.support_cas || read->handle->flags.binary_protocol;
+	*ret_results = results;
+	return REASON_none;
+}
+
+static memcached_return_t walk(struct tower *tower, struct shim_state *state,
+			       struct shim_results *results)
+{
+	struct memcached_read *read = &results->read;
+	/* The group key is only needed to ask; the program may free it now. */
+	bool sent = tower_read_begin(tower, &results->batch);
+
+	read->group = NULL;
+	if (!sent) {
+		memcached_return_t rc = read->rc;
+
+		results_done(&results);
+		return rc;
+	}
+	state->results = results;
+	results->asked = results->batch.n_hits < results->batch.n_items;
+	if (!results->asked) {
+		shim_succeeded(read->handle, false);
+		return MEMCACHED_SUCCESS;
+	}
+	return read->rc;
+}
+
+memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
+			     const struct shim_request *request)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin(&frame, call, read->handle);
+	struct shim_results *results = NULL;
+	struct shim_state *state;
+	enum shim_reason reason;
+	memcached_return_t rc;
+
+	if (tower == NULL) {
+		return real_mget(read, request);
+	}
+	state = read->handle ? shim_state(tower, read->handle) : NULL;
+	shim_drop_results(state);
+	reason = prepare(state, read, request, &results);
+	if (reason == REASON_none) {
+		rc = walk(tower, state, results);
+	} else {
+		shim_count_passed(tower, reason);
+		rc = real_mget(read, request);
+		if (state) {
+			state->buffered = false;
+			state->unread = memcached_success(rc) || rc == MEMCACHED_SOME_ERRORS;
+		}
+	}
+	shim_end(&frame);
+	return rc;
+}
+
+SHIM_EXPORT memcached_return_t memcached_mget(memcached_st *handle, const char *const *keys,
+					      const size_t *lengths, size_t n)
+{
+	struct memcached_read read = { .handle = handle };
+	const struct shim_request request = { .keys = keys, .lengths = lengths, .n = n };
+
+	return shim_mget(CALL_memcached_mget, &read, &request);
+}
+
+SHIM_EXPORT memcached_return_t memcached_mget_by_key(memcached_st *handle, const char *group,
+						     size_t n_group, const char *const *keys,
+						     const size_t *lengths, size_t n)
+{
+	struct memcached_read read = {
+		.handle = handle,
+		.by_key = true,
+		.group = group,
+		.n_group = n_group,
+	};
+	const struct shim_request request = { .keys = keys, .lengths = lengths, .n = n };
+
+	return shim_mget(CALL_memcached_mget_by_key, &read, &request);
+}
+
+SHIM_EXPORT memcached_return_t memcached_mget_execute(memcached_st *handle, const char *const *keys,
+						      const size_t *lengths, size_t n,
+						      memcached_execute_fn *callbacks,
+						      void *context, unsigned n_callbacks)
+{
+	struct memcached_read read = { .handle = handle };
+	const struct shim_request request = {
+		.keys = keys,
+		.lengths = lengths,
+		.n = n,
+		.execute = true,
+		.callbacks = callbacks,
+		.context = context,
+		.n_callbacks = n_callbacks,
+	};
+
+	return shim_mget(CALL_memcached_mget_execute, &read, &request);
+}
+
+SHIM_EXPORT memcached_return_t memcached_mget_execute_by_key(memcached_st *handle,
+							     const char *group, size_t n_group,
+							     const char *const *keys,
+							     const size_t *lengths, size_t n,
+							     memcached_execute_fn *callbacks,
+							     void *context, unsigned n_callbacks)
+{
+	struct memcached_read read = {
+		.handle = handle,
+		.by_key = true,
+		.group = group,
+		.n_group = n_group,
+	};
+	const struct shim_request request = {
+		.keys = keys,
+		.lengths = lengths,
+		.n = n,
+		.execute = true,
+		.callbacks = callbacks,
+		.context = context,
+		.n_callbacks = n_callbacks,
+	};
+
+	return shim_mget(CALL_memcached_mget_execute_by_key, &read, &request);
+}
