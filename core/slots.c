@@ -195,13 +195,15 @@ void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 	if (entry) {
 		atomic_store(entry,
 			     slots_entry_ending(slots_entry_word(slot, SLOTS_UNSURE), second));
+	} else {
+		/* Before the word: a repair that sees it must not count without us. */
+		atomic_store(&slots->head->unrecorded, 1);
 	}
+	ret_ticket->flushes = slots_flushes(slots);
 	before = atomic_fetch_add(&slots->words[slot], enter_adds());
 	if (entry) {
 		atomic_store(entry,
 			     slots_entry_ending(slots_entry_word(slot, SLOTS_ENTERED), second));
-	} else {
-		atomic_store(&slots->head->unrecorded, 1);
 	}
 	ret_ticket->slot = slot;
 	ret_ticket->alone = (before & SLOTS_IN_FLIGHT) == 0;
@@ -228,7 +230,9 @@ uint64_t slots_leave(struct slots *slots, const struct slots_ticket *ticket)
 	if (ticket->entry) {
 		atomic_store(ticket->entry, slots_entry_word(0, SLOTS_FREE));
 	}
-	if (!ticket->alone || before != ticket->entered) {
+	/* What was written before a flush is gone, though nobody else entered the slot. */
+	if (!ticket->alone || before != ticket->entered ||
+	    ticket->flushes != slots_flushes(slots)) {
 		return LAYER_SLOT_BUSY;
 	}
 	return token(slots, before + leave_adds());

@@ -54,6 +54,7 @@ struct slots_options {
 struct slots_ticket {
 	size_t slot;
 	uint64_t entered;	 /* the slot's word after entering */
+	uint64_t flushes;	 /* of the domain, before */
 	bool alone;		 /* nothing was in flight when it entered */
 	_Atomic uint64_t *entry; /* in a record of the process, or NULL */
 };

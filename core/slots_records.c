@@ -71,7 +71,8 @@ static bool take_over(struct slots *slots, uint64_t self, size_t first, size_t l
 		struct slots_record *record = slots_record_at(slots, (first + n) % used);
 		uint64_t owner = atomic_load(&record->owner);
 
-		if (owner == 0 || slots_is_own(slots, record)) {
+		/* Another thread of ours may be clearing it. */
+		if (owner == 0 || owner == (self | SLOTS_CLEARING) || slots_is_own(slots, record)) {
 			continue;
 		}
 		looks--;

@@ -63,6 +63,10 @@ static struct holding holding_of(const struct slots *slots, const struct slots_r
 bool slots_is_gone(const struct slots *slots, const struct slots_record *record, uint64_t owner)
 {
 	owner &= ~SLOTS_CLEARING;
+	if (slots->self.space == 0) {
+		/* Who does not know who it is judges nobody: its word may be another one's, too. */
+		return false;
+	}
 	if (owner == slots->self_word) {
 		return !slots_is_own(slots, record);
 	}
@@ -146,6 +150,8 @@ static bool count_anew(struct slots *slots, size_t slot, unsigned *ret_living, s
 			dead->owners[dead->n++] = owner;
 		}
 		if (atomic_load(&record->owner) != owner) {
+			/* The grace may have begun for the process that has it now. */
+			atomic_store(&record->found_gone_ns, 0);
 			return false;
 		}
 	}

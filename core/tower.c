@@ -30,10 +30,11 @@ static void follow_flushes(struct tower *tower)
 	}
 }
 
+/* Deep layers first: what they still answer is then filled under the old tokens. */
 static void flush_now(struct tower *tower)
 {
-	slots_flush(tower->slots);
 	flush_layers(tower, LAYER_SHARED);
+	slots_flush(tower->slots);
 	follow_flushes(tower);
 }
 

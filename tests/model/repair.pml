@@ -20,8 +20,9 @@
  *   SETTLE_BUMPS  1 settling changes the version before the mark is cleared
  *   GIVES_UP      1 an UNSURE entry of a living process ends the repair; 0 it counts as none
  *   SWAPS         1 the count is put in by compare-and-swap; 0 by a plain store
- *   CLAIMS        1 only who has claimed a dead one's record, alone, empties it; 0 every repair does, having looked at
+ *   CLEARING      1 who empties a dead one's record is alone in it, and stands in its owner meanwhile; 0 has looked at
  *                 the owner before
+ *   SKIPS         1 a process takes no record over that another thread of it empties
  *   FLAG_FIRST    1 a write without a record says so before it enters; 0 after
  */
 #ifndef RECOUNT
@@ -42,8 +43,11 @@
 #ifndef SWAPS
 #define SWAPS 1
 #endif
-#ifndef CLAIMS
-#define CLAIMS 1
+#ifndef CLEARING
+#define CLEARING 1
+#endif
+#ifndef SKIPS
+#define SKIPS 1
 #endif
 #ifndef FLAG_FIRST
 #define FLAG_FIRST 1
@@ -74,6 +78,9 @@
 #ifndef HEIRS
 #define HEIRS 0		/* new processes, that take a dead one's record over and write */
 #endif
+#ifndef SIBLING
+#define SIBLING 0	/* 1: the first who repairs is a thread of the first new process */
+#endif
 #ifndef KILLS
 #define KILLS 1
 #endif
@@ -86,7 +93,7 @@
 #define ENTERED 2
 #define ENTRIES 3	/* of a record: one for settling, one for each thread */
 #define SETTLING 0
-#define CLAIMING 16	/* in an owner: dead, and being emptied by that process */
+#define CLEARED_BY 16	/* in an owner: that process empties a dead one's record */
 #define PROCESSES 8
 #define NONE 255	/* no record */
 
@@ -99,9 +106,10 @@ byte fresh = 0;
 byte owner[WRITERS];			/* records */
 byte entry[WRITERS * ENTRIES];
 bit mark[WRITERS];
+byte own[WRITERS];			/* whose it is to that process's own knowledge */
 bool unrecorded = false;
 bool alive[PROCESSES] = true;
-byte doubts[PROCESSES]; bool locked[PROCESSES]; /* private to each process */
+byte doubts[PROCESSES]; bool locked[PROCESSES], repairing[PROCESSES]; /* private to each process */
 
 byte kills = KILLS, running = 0;
 byte held = 0, holds[PROCESSES];	/* by the living, for the assertions alone */
@@ -126,9 +134,9 @@ inline enter() {
 		if :: FLAG_FIRST -> STEP(unrecorded = true); STEP(ADD_ENTER)
 		:: else -> STEP(ADD_ENTER); STEP(unrecorded = true) fi
 	:: else ->
-		STEP(assert(E(rec, own) == FREE); E(rec, own) = UNSURE);
+		STEP(assert(E(rec, at) == FREE); E(rec, at) = UNSURE);
 		STEP(ADD_ENTER);
-		STEP(assert(E(rec, own) == UNSURE); E(rec, own) = ENTERED)
+		STEP(assert(E(rec, at) == UNSURE); E(rec, at) = ENTERED)
 	fi
 }
 
@@ -136,9 +144,9 @@ inline leave() {
 	if
 	:: rec == NONE -> STEP(ADD_LEAVE)
 	:: else ->
-		STEP(assert(E(rec, own) == ENTERED); E(rec, own) = UNSURE);
+		STEP(assert(E(rec, at) == ENTERED); E(rec, at) = UNSURE);
 		STEP(ADD_LEAVE);
-		STEP(assert(E(rec, own) == UNSURE); E(rec, own) = FREE)
+		STEP(assert(E(rec, at) == UNSURE); E(rec, at) = FREE)
 	fi
 }
 
@@ -149,10 +157,10 @@ inline doubt() {
 	if
 	:: doubts[me] > 0 -> STEP(doubts[me]++; locked[me] = false); leave()
 	:: else ->
-		STEP(E(rec, own) = UNSURE);
+		STEP(E(rec, at) = UNSURE);
 		if :: DOUBT_BUMPS -> STEP(ADD_VERSION) :: else fi;
 		STEP(mark[rec] = 1);
-		STEP(E(rec, own) = FREE; doubts[me]++; locked[me] = false)
+		STEP(E(rec, at) = FREE; doubts[me]++; locked[me] = false)
 	fi
 }
 
@@ -177,6 +185,9 @@ inline see(i) {
 	READ(if :: E(r, i) == ENTERED -> n++ :: E(r, i) == UNSURE -> unsure = true :: else fi)
 }
 
+/* Threads of one process know each other: theirs is what they have claimed. */
+#define IS_GONE(o, r) ((o) % CLEARED_BY == id -> own[r] != id : !alive[(o) % CLEARED_BY])
+
 /* count_anew(): what lives, who is dead; ok: the slot can be judged now. */
 inline count_anew() {
 	do
@@ -199,9 +210,9 @@ inline count_anew() {
 			:: n == 0 && !unsure
 			:: else ->
 				READ(if
-				:: o >= CLAIMING || !alive[o] ->
+				:: IS_GONE(o, r) ->
 					dead = dead | (1 << r); whose[r] = o; away = away + n + unsure
-				:: else -> living = living + n; ok = !(unsure && GIVES_UP)
+				:: else -> living = living + n; ok = !(unsure && GIVES_UP) && o < CLEARED_BY
 				fi);
 				READ(ok = owner[r] == o)
 			fi
@@ -212,99 +223,95 @@ inline count_anew() {
 	r = 0
 }
 
-/* forget_entries(), of a record that was a dead one's when its owner was looked at. */
+/* forget_entries() */
 inline forget(i) {
 	STEP(x = E(r, i));
 	if :: x != FREE -> STEP(if :: E(r, i) == x -> E(r, i) = FREE :: else fi) :: else fi
 }
 
 inline forget_dead() {
-	r = 0;
 	do
 	:: r < WRITERS && (dead >> r & 1) ->
-		STEP(ok = owner[r] == whose[r]);
-		if :: ok -> forget(0); forget(1); STEP(mark[r] = 0) :: else fi;
-		r++
+		STEP(ok = owner[r] == whose[r]; if :: ok && CLEARING -> owner[r] = id + CLEARED_BY :: else fi);
+		if
+		:: ok ->
+			forget(0); forget(1);
+#if THREADS > 1
+			forget(2);
+#endif
+			STEP(mark[r] = 0);
+#if CLEARING
+			STEP(owner[r] = whose[r])
+#endif
+		:: else
+		fi;
+		d_step { r++; x = 0 }
 	:: r < WRITERS && !(dead >> r & 1) -> r++
 	:: else -> break
 	od;
 	r = 0
 }
 
-/* repair(); right: the word counts nothing of the dead. */
+/* repair(): one thread of a process at a time. */
 inline repair() {
-	right = false;
-	STEP(fresh = fresh | (1 << me); wc = cnt; held_then = held);
-	ok = true;
-#if UNRECORDED
-	STEP(ok = !unrecorded);
-#endif
-	count_anew();
-	if :: !RECOUNT -> living = (wc > away -> wc - away : 0) :: else fi;
+	STEP(ok = !repairing[id]; repairing[id] = true);
 	if
-	:: !ok || dead == 0
-	:: ok && dead && CLAIMS && living == wc -> STEP(right = IS_FRESH)
-	:: else ->
-		STEP(if
-		:: IS_FRESH || !SWAPS ->
-			right = true; fresh = 0; cnt = living;
-			assert(living >= held && living <= held_then)
-		:: else fi);
-		if :: right && !CLAIMS -> forget_dead() :: else fi
+	:: ok ->
+		STEP(fresh = fresh | (1 << me); wc = cnt; held_then = held);
+#if UNRECORDED
+		STEP(ok = !unrecorded);
+#endif
+		count_anew();
+		if
+		:: !ok || dead == 0
+		:: else ->
+			if :: !RECOUNT -> living = (wc > away -> wc - away : 0) :: else fi;
+			STEP(ok = IS_FRESH || !SWAPS;
+			if
+			:: ok -> fresh = 0; cnt = living; assert(living >= held && living <= held_then)
+			:: else
+			fi);
+			if :: ok -> forget_dead() :: else fi
+		fi;
+		STEP(fresh = fresh & (255 - (1 << me)); repairing[id] = false)
+	:: else
 	fi;
-	fresh = fresh & (255 - (1 << me));
-	ok = false; wc = 0; held_then = 0; living = 0; away = 0; dead = 0;
-	d_step { whose[0] = 0; whose[1] = 0 }
+	d_step { ok = false; wc = 0; held_then = 0; living = 0; away = 0; dead = 0; whose[0] = 0; whose[1] = 0 }
 }
 
-#define REPAIR_LOCALS byte wc, held_then, living, away, dead, r, o, n, x; byte whose[3]; bool ok, right, unsure
+#define REPAIR_LOCALS byte wc, held_then, living, away, dead, r, o, n, x; byte whose[3]; bool ok, unsure
 
-/* clear_record() for one entry or the mark (i is ENTRIES). */
-#define HAS(r, i) (i < ENTRIES -> E(r, i) : mark[r])
-
+/* clear_record(): every entry, then the mark. */
 inline clear() {
-	i = 0; mine = true;
 	do
 	:: mine && i <= ENTRIES ->
 		STEP(if :: i < ENTRIES -> busy = E(rec, i) != FREE :: else -> busy = mark[rec] fi);
 		if
 		:: busy ->
 			repair();
-			if
-			:: CLAIMS ->
-				mine = right;
-				if :: right -> STEP(if :: i < ENTRIES -> E(rec, i) = FREE :: else -> mark[rec] = 0 fi) :: else fi
-			:: else -> STEP(if :: i < ENTRIES -> mine = E(rec, i) == FREE :: else -> mine = !mark[rec] fi)
-			fi
+			STEP(if :: i < ENTRIES -> mine = E(rec, i) == FREE :: else -> mine = !mark[rec] fi)
 		:: else
 		fi;
-		busy = false; right = false; i++
+		d_step { busy = false; i++ }
 	:: else -> break
 	od;
 	i = 0
 }
 
-/* take_over(): mine says whether it is. */
+/* take_over(); mine: it is this process's now. */
 inline take_over() {
-	STEP(before = owner[rec]; mine = before != 0 && !alive[before % CLAIMING]);
+	STEP(before = owner[rec]; mine = IS_GONE(before, rec) && !(SKIPS && before == id + CLEARED_BY));
+	clear();
 	if
-	:: mine && CLAIMS ->
-		STEP(mine = owner[rec] == before; if :: mine -> owner[rec] = me + CLAIMING :: else fi);
-		if
-		:: mine ->
-			clear();
-			STEP(owner[rec] = (mine -> me : before))
-		:: else
-		fi
-	:: mine && !CLAIMS ->
-		clear();
-		if :: mine -> STEP(mine = owner[rec] == before; if :: mine -> owner[rec] = me :: else fi) :: else fi
+	:: mine ->
+		STEP(mine = owner[rec] == before; if :: mine -> owner[rec] = id :: else fi);
+		if :: mine -> STEP(own[rec] = id) :: else fi
 	:: else
 	fi;
 	before = 0
 }
 
-proctype Writer(byte me; byte rec; byte own) {
+proctype Writer(byte me; byte rec; byte at) {
 	byte left = OPS; bool mortal = rec != NONE; /* killed, its slot would stay busy for good: safe */
 	do
 	:: left > 0 ->
@@ -320,17 +327,17 @@ proctype Writer(byte me; byte rec; byte own) {
 gone:	atomic { left = 0; running-- }
 }
 
-proctype Repairer(byte me) {
+proctype Repairer(byte me; byte id) {
 	REPAIR_LOCALS; byte left = REPAIRS; bool mortal = KILLABLE > 1;
 	do
-	:: left > 0 -> left--; repair(); right = false
+	:: left > 0 -> left--; repair()
 	:: else -> break
 	od;
 gone:	atomic { left = 0; running-- }
 }
 
 proctype Heir(byte me) {
-	REPAIR_LOCALS; byte rec = 0, own = 1, i, before; bool mortal = KILLABLE > 1, mine, busy;
+	REPAIR_LOCALS; byte id = me; byte rec = 0, at = 1, i, before; bool mortal = KILLABLE > 1, mine, busy;
 	if :: rec = 0 :: WRITERS > 1 -> rec = 1 fi;
 	take_over();
 	if
@@ -345,14 +352,14 @@ gone:	atomic { rec = 0; mine = false; running-- }
 
 /* When nobody else runs any more. */
 proctype Last(byte me) {
-	REPAIR_LOCALS; byte rec = 0, i, before; bool mortal = false, mine, busy;
+	REPAIR_LOCALS; byte id = me; byte rec = 0, i, before; bool mortal = false, mine, busy;
 	running == 0;
 	atomic { assert(held == 0); if :: unrecorded -> goto gone :: else fi }
 	repair();
 	assert(cnt == 0);
 	do
 	:: rec < WRITERS ->
-		if :: owner[rec] != me && !alive[owner[rec] % CLAIMING] -> take_over(); assert(mine) :: else fi;
+		if :: !alive[owner[rec] % CLEARED_BY] -> take_over(); assert(mine) :: else fi;
 		rec++
 	:: else -> break
 	od;
@@ -362,13 +369,13 @@ gone:	skip
 
 init {
 	atomic {
-		owner[0] = 1;
+		owner[0] = 1; own[0] = 1;
 		run Writer(1, 0, 1); running++;
 		if :: THREADS > 1 -> run Writer(1, 0, 2); running++ :: else fi;
-		if :: WRITERS > 1 -> owner[1] = 2; run Writer(2, 1, 1); running++ :: else fi;
+		if :: WRITERS > 1 -> owner[1] = 2; own[1] = 2; run Writer(2, 1, 1); running++ :: else fi;
 		if :: UNRECORDED -> run Writer(3, NONE, 1); running++ :: else fi;
-		if :: REPAIRERS > 0 -> run Repairer(4); running++ :: else fi;
-		if :: REPAIRERS > 1 -> run Repairer(5); running++ :: else fi;
+		if :: REPAIRERS > 0 -> run Repairer(4, (SIBLING -> 6 : 4)); running++ :: else fi;
+		if :: REPAIRERS > 1 -> run Repairer(5, 5); running++ :: else fi;
 		if :: HEIRS > 0 -> run Heir(6); running++ :: else fi;
 		if :: HEIRS > 1 -> run Heir(7); running++ :: else fi;
 		run Last(0);
