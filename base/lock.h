@@ -14,7 +14,7 @@ enum lock_rank {
 	LOCK_RANK_HANDLES = 10,	    /* shim: the table of handles */
 	LOCK_RANK_TOWER = 20,	    /* core: opening the tower */
 	LOCK_RANK_DOUBTS = 25,	    /* core: the slots whose writes are uncertain */
-	LOCK_RANK_MEMORY = 40,	    /* layers: a shard of the memory layer */
+	LOCK_RANK_MEMORY = 40,	    /* layers: changes of the memory layer */
 	LOCK_RANK_CONNECTIONS = 45, /* layers: the list of free connections */
 	LOCK_RANK_STATS = 50,	    /* core: claiming a block */
 	LOCK_RANK_LOG = 90,	    /* base: last, everything may log */

@@ -26,7 +26,6 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 	}
 	log->ring = ring;
 	log->mask = size - 1;
-	log->limit = limit;
 	/* madvise() rounds lengths up to whole pages, which are not 4 KiB everywhere. */
 	log->piece = size / RELEASE_PART;
 	if (log->piece < (uint64_t)sysconf(_SC_PAGESIZE)) {

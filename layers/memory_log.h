@@ -5,7 +5,7 @@
  * New entries go to the tail; room is made at the head, where the oldest lies.
  * So there is no fragmentation, and a budget holds to the byte.  Places are
  * 64-bit counts of bytes since the beginning; the ring is a power of two of
- * address space, of which at most `limit` bytes are in use at once.
+ * address space; how much of it is in use at once is the caller's to bound.
  *
  * An entry is never changed after it was put.  A reader without a lock copies
  * what it wants, then asks memory_log_holds(): the entry at a place was whole as
@@ -44,14 +44,13 @@ struct memory_head {
 struct memory_log {
 	char *ring;
 	uint64_t mask; /* of the address space */
-	uint64_t limit;
 	_Atomic uint64_t head;
 	uint64_t tail;
 	uint64_t released; /* pages before it have been given back */
 	uint64_t piece;	   /* so much goes back at a time; whole pages */
 };
 
-/* False where memory is out. */
+/* A ring for at least `limit` bytes.  False where memory is out. */
 bool memory_log_open(struct memory_log *log, uint64_t limit);
 void memory_log_close(struct memory_log *log);
 

@@ -59,9 +59,7 @@ SHIM_EXPORT memcached_return_t memcached_callback_set(memcached_st *handle,
 			shim_state(tower, handle);
 		}
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return rc;
 }
 
@@ -79,9 +77,7 @@ SHIM_EXPORT void *memcached_callback_get(memcached_st *handle, const memcached_c
 			value = NULL;
 		}
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return value;
 }
 
@@ -123,9 +119,7 @@ SHIM_EXPORT memcached_return_t memcached_flush_buffers(memcached_st *handle)
 		state->buffered = false;
 		slots_sent(tower->slots, state->doubts);
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return rc;
 }
 
@@ -152,16 +146,25 @@ SHIM_EXPORT memcached_return_t memcached_behavior_set(memcached_st *handle,
 						      uint64_t value)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_behavior_set, handle);
-	memcached_return_t rc = memcached_real.memcached_behavior_set(handle, flag, value);
+	memcached_return_t rc;
 
+	shim_begin(&frame, CALL_memcached_behavior_set, handle);
+	rc = memcached_real.memcached_behavior_set(handle, flag, value);
 	shim_changed(handle);
 	if (disconnects(flag)) {
 		disconnected(handle);
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
+	return rc;
+}
+
+/* --- what the items of a handle depend on --- */
+
+static memcached_return_t changed(struct shim_frame *frame, const memcached_st *handle,
+				  memcached_return_t rc)
+{
+	shim_changed(handle);
+	shim_end(frame);
 	return rc;
 }
 
@@ -169,57 +172,38 @@ SHIM_EXPORT memcached_return_t
 memcached_behavior_set_distribution(memcached_st *handle, memcached_server_distribution_t type)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_behavior_set_distribution, handle);
-	memcached_return_t rc = memcached_real.memcached_behavior_set_distribution(handle, type);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_behavior_set_distribution, handle);
+	return changed(&frame, handle,
+		       memcached_real.memcached_behavior_set_distribution(handle, type));
 }
 
 SHIM_EXPORT memcached_return_t memcached_behavior_set_key_hash(memcached_st *handle,
 							       memcached_hash_t type)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_behavior_set_key_hash, handle);
-	memcached_return_t rc = memcached_real.memcached_behavior_set_key_hash(handle, type);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_behavior_set_key_hash, handle);
+	return changed(&frame, handle,
+		       memcached_real.memcached_behavior_set_key_hash(handle, type));
 }
 
 SHIM_EXPORT memcached_return_t memcached_behavior_set_distribution_hash(memcached_st *handle,
 									memcached_hash_t type)
 {
 	struct shim_frame frame;
-	struct tower *tower =
-		shim_begin(&frame, CALL_memcached_behavior_set_distribution_hash, handle);
-	memcached_return_t rc =
-		memcached_real.memcached_behavior_set_distribution_hash(handle, type);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_behavior_set_distribution_hash, handle);
+	return changed(&frame, handle,
+		       memcached_real.memcached_behavior_set_distribution_hash(handle, type));
 }
 
 SHIM_EXPORT memcached_return_t memcached_set_hashkit(memcached_st *handle, hashkit_st *kit)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_set_hashkit, handle);
-	memcached_return_t rc = memcached_real.memcached_set_hashkit(handle, kit);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_set_hashkit, handle);
+	return changed(&frame, handle, memcached_real.memcached_set_hashkit(handle, kit));
 }
 
 SHIM_EXPORT memcached_return_t memcached_bucket_set(memcached_st *handle, const uint32_t *host_map,
@@ -227,15 +211,11 @@ SHIM_EXPORT memcached_return_t memcached_bucket_set(memcached_st *handle, const 
 						    const uint32_t buckets, const uint32_t replicas)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_bucket_set, handle);
-	memcached_return_t rc = memcached_real.memcached_bucket_set(handle, host_map, forward_map,
-								    buckets, replicas);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_bucket_set, handle);
+	return changed(&frame, handle,
+		       memcached_real.memcached_bucket_set(handle, host_map, forward_map, buckets,
+							   replicas));
 }
 
 SHIM_EXPORT memcached_return_t memcached_set_memory_allocators(
@@ -243,29 +223,20 @@ SHIM_EXPORT memcached_return_t memcached_set_memory_allocators(
 	memcached_realloc_fn mem_realloc, memcached_calloc_fn mem_calloc, void *context)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_set_memory_allocators, handle);
-	memcached_return_t rc = memcached_real.memcached_set_memory_allocators(
-		handle, mem_malloc, mem_free, mem_realloc, mem_calloc, context);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_set_memory_allocators, handle);
+	return changed(&frame, handle,
+		       memcached_real.memcached_set_memory_allocators(
+			       handle, mem_malloc, mem_free, mem_realloc, mem_calloc, context));
 }
 
 SHIM_EXPORT memcached_return_t memcached_server_add(memcached_st *handle, const char *host,
 						    in_port_t port)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_server_add, handle);
-	memcached_return_t rc = memcached_real.memcached_server_add(handle, host, port);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_server_add, handle);
+	return changed(&frame, handle, memcached_real.memcached_server_add(handle, host, port));
 }
 
 SHIM_EXPORT memcached_return_t memcached_server_add_with_weight(memcached_st *handle,
@@ -273,29 +244,19 @@ SHIM_EXPORT memcached_return_t memcached_server_add_with_weight(memcached_st *ha
 								uint32_t weight)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_server_add_with_weight, handle);
-	memcached_return_t rc =
-		memcached_real.memcached_server_add_with_weight(handle, host, port, weight);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_server_add_with_weight, handle);
+	return changed(&frame, handle,
+		       memcached_real.memcached_server_add_with_weight(handle, host, port, weight));
 }
 
 SHIM_EXPORT memcached_return_t memcached_server_add_udp(memcached_st *handle, const char *host,
 							in_port_t port)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_server_add_udp, handle);
-	memcached_return_t rc = memcached_real.memcached_server_add_udp(handle, host, port);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_server_add_udp, handle);
+	return changed(&frame, handle, memcached_real.memcached_server_add_udp(handle, host, port));
 }
 
 SHIM_EXPORT memcached_return_t memcached_server_add_udp_with_weight(memcached_st *handle,
@@ -303,29 +264,21 @@ SHIM_EXPORT memcached_return_t memcached_server_add_udp_with_weight(memcached_st
 								    in_port_t port, uint32_t weight)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_server_add_udp_with_weight, handle);
-	memcached_return_t rc =
-		memcached_real.memcached_server_add_udp_with_weight(handle, host, port, weight);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_server_add_udp_with_weight, handle);
+	return changed(
+		&frame, handle,
+		memcached_real.memcached_server_add_udp_with_weight(handle, host, port, weight));
 }
 
 SHIM_EXPORT memcached_return_t memcached_server_add_unix_socket(memcached_st *handle,
 								const char *path)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_server_add_unix_socket, handle);
-	memcached_return_t rc = memcached_real.memcached_server_add_unix_socket(handle, path);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_server_add_unix_socket, handle);
+	return changed(&frame, handle,
+		       memcached_real.memcached_server_add_unix_socket(handle, path));
 }
 
 SHIM_EXPORT memcached_return_t memcached_server_add_unix_socket_with_weight(memcached_st *handle,
@@ -333,43 +286,28 @@ SHIM_EXPORT memcached_return_t memcached_server_add_unix_socket_with_weight(memc
 									    uint32_t weight)
 {
 	struct shim_frame frame;
-	struct tower *tower =
-		shim_begin(&frame, CALL_memcached_server_add_unix_socket_with_weight, handle);
-	memcached_return_t rc =
-		memcached_real.memcached_server_add_unix_socket_with_weight(handle, path, weight);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_server_add_unix_socket_with_weight, handle);
+	return changed(
+		&frame, handle,
+		memcached_real.memcached_server_add_unix_socket_with_weight(handle, path, weight));
 }
 
 SHIM_EXPORT memcached_return_t memcached_server_push(memcached_st *handle,
 						     const memcached_server_list_st list)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_server_push, handle);
-	memcached_return_t rc = memcached_real.memcached_server_push(handle, list);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_server_push, handle);
+	return changed(&frame, handle, memcached_real.memcached_server_push(handle, list));
 }
 
 SHIM_EXPORT memcached_return_t memcached_push(memcached_st *handle, const memcached_st *source)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_push, handle);
-	memcached_return_t rc = memcached_real.memcached_push(handle, source);
 
-	shim_changed(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
-	return rc;
+	shim_begin(&frame, CALL_memcached_push, handle);
+	return changed(&frame, handle, memcached_real.memcached_push(handle, source));
 }
 
 SHIM_EXPORT memcached_return_t memcached_set_encoding_key(memcached_st *handle, const char *key,
@@ -385,23 +323,19 @@ SHIM_EXPORT memcached_return_t memcached_set_encoding_key(memcached_st *handle, 
 		state->encoding = hash_bytes(key, n_key);
 		state->fresh = false;
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return rc;
 }
 
 SHIM_EXPORT void memcached_servers_reset(memcached_st *handle)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_servers_reset, handle);
 
+	shim_begin(&frame, CALL_memcached_servers_reset, handle);
 	memcached_real.memcached_servers_reset(handle);
 	shim_changed(handle);
 	disconnected(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 }
 
 /*

@@ -146,9 +146,7 @@ static memcached_result_st *fetch_result(enum shim_call call, memcached_st *hand
 	} else {
 		result = memcached_real.memcached_fetch_result(handle, result, ret_rc);
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return result;
 }
 
@@ -220,9 +218,7 @@ SHIM_EXPORT char *memcached_fetch(memcached_st *handle, char *ret_key, size_t *r
 		value = memcached_real.memcached_fetch(handle, ret_key, ret_n_key, ret_n_value,
 						       ret_flags, rc);
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return value;
 }
 
@@ -267,8 +263,6 @@ SHIM_EXPORT memcached_return_t memcached_fetch_execute(memcached_st *handle,
 			rc = MEMCACHED_SUCCESS;
 		}
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return rc;
 }

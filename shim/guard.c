@@ -44,6 +44,7 @@ static struct tower *open_frame(struct shim_frame *frame, enum shim_call call)
 			return NULL;
 		}
 	}
+	frame->is_open = true;
 	frame->outer = top;
 	top = frame;
 	counter_add(&tower->stats->counts->calls[call], 1);
@@ -52,6 +53,7 @@ static struct tower *open_frame(struct shim_frame *frame, enum shim_call call)
 
 struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const memcached_st *handle)
 {
+	frame->is_open = false;
 	if (top) {
 		return NULL;
 	}
@@ -73,6 +75,7 @@ struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,
 {
 	static const char no_key[1];
 
+	frame->is_open = false;
 	frame->handle = handle;
 	frame->key = key ? key : no_key;
 	frame->n_key = key ? n_key : 0;
@@ -84,7 +87,9 @@ struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,
 
 void shim_end(struct shim_frame *frame)
 {
-	top = frame->outer;
+	if (frame->is_open) {
+		top = frame->outer;
+	}
 }
 
 struct shim_frame *shim_pause(void)

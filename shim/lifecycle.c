@@ -7,30 +7,28 @@
 SHIM_EXPORT memcached_st *memcached_create(memcached_st *handle)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_create, handle);
-	memcached_st *created = memcached_real.memcached_create(handle);
+	memcached_st *created;
 
+	shim_begin(&frame, CALL_memcached_create, handle);
+	created = memcached_real.memcached_create(handle);
 	if (created) {
 		shim_forget(created);
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return created;
 }
 
 SHIM_EXPORT memcached_st *memcached(const char *options, size_t n_options)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached, NULL);
-	memcached_st *created = memcached_real.memcached(options, n_options);
+	memcached_st *created;
 
+	shim_begin(&frame, CALL_memcached, NULL);
+	created = memcached_real.memcached(options, n_options);
 	if (created) {
 		shim_forget(created);
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return created;
 }
 
@@ -62,38 +60,32 @@ SHIM_EXPORT memcached_st *memcached_clone(memcached_st *clone, const memcached_s
 			inherit(created, source);
 		}
 	}
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return created;
 }
 
 SHIM_EXPORT void memcached_free(memcached_st *handle)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_free, handle);
 
+	shim_begin(&frame, CALL_memcached_free, handle);
 	if (handle) {
 		shim_forget(handle);
 	}
 	memcached_real.memcached_free(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 }
 
 SHIM_EXPORT memcached_return_t memcached_reset(memcached_st *handle)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_reset, handle);
 	memcached_return_t rc;
 
+	shim_begin(&frame, CALL_memcached_reset, handle);
 	if (handle) {
 		shim_forget(handle);
 	}
 	rc = memcached_real.memcached_reset(handle);
-	if (tower) {
-		shim_end(&frame);
-	}
+	shim_end(&frame);
 	return rc;
 }

@@ -122,9 +122,7 @@ char *shim_get(enum shim_call call, struct memcached_read *read, const char *key
 
 	if (tower == NULL || read->handle == NULL) {
 		value = memcached_get_real(read, key, n_key);
-		if (tower) {
-			shim_end(&frame);
-		}
+		shim_end(&frame);
 		return value;
 	}
 	state = shim_state(tower, read->handle);

@@ -50,6 +50,7 @@ void shim_bind(void);
 /* --- guard.c --- */
 
 struct shim_frame {
+	bool is_open;
 	struct shim_frame *outer;
 	const memcached_st *handle;
 	const char *key; /* of a write; NULL in all other calls */
@@ -66,6 +67,7 @@ struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const me
 struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,
 			       const memcached_st *handle, const char *key, size_t n_key);
 
+/* Closes the frame, if it is open. */
 void shim_end(struct shim_frame *frame);
 
 /* The tower whatever the frame; NULL where it is off. */
@@ -88,8 +90,6 @@ struct shim_server {
 };
 
 /* What is kept for a handle, from its first use to memcached_free(). */
-struct shim_handle;
-
 struct shim_state {
 	/* Who the items of this handle are; recomputed where `fresh` is false. */
 	bool fresh;

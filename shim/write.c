@@ -91,9 +91,7 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 
 	if (tower == NULL || call->handle == NULL) {
 		memcached_perform(verb, call);
-		if (tower) {
-			shim_end(&frame);
-		}
+		shim_end(&frame);
 		return call->rc;
 	}
 	state = shim_state(tower, call->handle);
