@@ -268,6 +268,9 @@ static struct tower *take_up(const struct tower_plug *plug)
 		} else {
 			atomic_store(&is_off, true);
 		}
+		if (now) {
+			stats_thread(now->stats);
+		}
 		atomic_store_explicit(&tower_now, now, memory_order_release);
 	}
 	lock_release(&open_lock);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "core/stats_file.h"
+#include "core/stats_stripes.h"
 
 const char *const stats_layer_names[STATS_LAYERS_MAX] = { "memory", "memcached", "redis" };
 
@@ -16,9 +17,9 @@ const char *const stats_layer_names[STATS_LAYERS_MAX] = { "memory", "memcached",
 struct own {
 	struct stats stats;
 	struct stats_file file;
-	int block; /* in the file, or NO_BLOCK */
+	_Atomic int block; /* in the file, or NO_BLOCK */
 	/* In place before any fork, so that the child needs no memory. */
-	struct stats_counts private_counts;
+	struct stats_counts private_counts[STATS_STRIPES];
 	struct redis_shared private_redis;
 };
 
@@ -135,7 +136,7 @@ struct stats *stats_open(const char *path, const char *domain, const struct stat
 	if (own) {
 		own->block = NO_BLOCK;
 		own->stats.redis = &own->private_redis;
-		count_in(&own->stats, &own->private_counts);
+		count_in(&own->stats, own->private_counts);
 		if (path) {
 			attach(own, path, domain, names);
 		}
@@ -148,12 +149,16 @@ struct stats *stats_open(const char *path, const char *domain, const struct stat
 /* Whatever was counted in private, also while the pointers were exchanged. */
 static void move_private(struct own *own, struct stats_counts *to)
 {
-	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
-		uint64_t n = atomic_exchange_explicit(stats_count_at(&own->private_counts, i), 0,
-						      memory_order_relaxed);
+	for (unsigned stripe = 0; stripe < stats_stripes_used(); stripe++) {
+		for (size_t i = 0; i < STATS_N_COUNTS; i++) {
+			uint64_t n = atomic_exchange_explicit(
+				stats_count_at(&own->private_counts[stripe], i), 0,
+				memory_order_relaxed);
 
-		if (n) {
-			counter_add(stats_count_at(to, i), n);
+			if (n) {
+				atomic_fetch_add_explicit(stats_count_at(to, i), n,
+							  memory_order_relaxed);
+			}
 		}
 	}
 }
@@ -176,10 +181,26 @@ void stats_claim(struct stats *stats)
 			 "no room for the statistics of this process: they are private");
 	} else {
 		block = stats_block_at(&own->file.shm, (unsigned)own->block);
-		count_in(stats, &block->counts);
-		move_private(own, &block->counts);
+		count_in(stats, block->stripes);
+		move_private(own, block->stripes);
 		stats_fold(&own->file, STATS_LOOKS);
 	}
+	errno = saved;
+}
+
+static bool back_stripes(void *owner, unsigned n)
+{
+	struct own *own = owner;
+	int block = own->block;
+
+	return block == NO_BLOCK || stats_block_back(&own->file, (unsigned)block, n);
+}
+
+void stats_thread(struct stats *stats)
+{
+	int saved = errno;
+
+	stats_stripe_take(back_stripes, own_of(stats));
 	errno = saved;
 }
 
@@ -188,15 +209,19 @@ void stats_child(struct stats *stats)
 	struct own *own = own_of(stats);
 
 	/* Of the parent; a child of a child has inherited its parent's. */
-	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
-		atomic_store_explicit(stats_count_at(&own->private_counts, i), 0,
-				      memory_order_relaxed);
+	for (unsigned stripe = 0; stripe < stats_stripes_used(); stripe++) {
+		for (size_t i = 0; i < STATS_N_COUNTS; i++) {
+			atomic_store_explicit(stats_count_at(&own->private_counts[stripe], i), 0,
+					      memory_order_relaxed);
+		}
 	}
-	count_in(stats, &own->private_counts);
+	stats_stripes_child();
+	count_in(stats, own->private_counts);
 	own->block = NO_BLOCK;
 	stats_fold_child();
 }
 
+/* In stripe 0, which is all that a child has before its first call. */
 static bool counted_anything(struct stats_counts *counts)
 {
 	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
@@ -213,13 +238,13 @@ void stats_leave(struct stats *stats)
 	struct own *own = own_of(stats);
 	int saved = errno;
 
-	if (counted_anything(&own->private_counts)) {
+	if (counted_anything(own->private_counts)) {
 		stats_claim(stats); /* a child that ends before its first call */
 	}
 	/* A child of a fork that we were not told of uses its parent's block. */
 	if (own->block != NO_BLOCK && own->file.self.pid == getpid()) {
-		move_private(own, &stats_block_at(&own->file.shm, (unsigned)own->block)->counts);
-		count_in(stats, &own->private_counts);
+		move_private(own, stats_block_at(&own->file.shm, (unsigned)own->block)->stripes);
+		count_in(stats, own->private_counts);
 		stats_block_end(&own->file, (unsigned)own->block);
 		own->block = NO_BLOCK;
 		stats->file = NULL;

@@ -21,6 +21,7 @@
 #ifndef TOWER_CORE_STATS_H
 #define TOWER_CORE_STATS_H
 
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,8 +29,9 @@
 #include "layers/counters.h"
 #include "layers/redis.h"
 
-#define STATS_FORMAT 1
+#define STATS_FORMAT 2
 #define STATS_BLOCKS_MAX 1024
+#define STATS_STRIPES 16 /* of a block: one for all threads, and for so many less one */
 #define STATS_LAYERS_MAX 3
 #define STATS_CALLS_MAX 160  /* functions that may be counted */
 #define STATS_REASONS_MAX 32 /* reasons to pass a call on */
@@ -37,11 +39,12 @@
 #define STATS_DOMAIN_MAX 72 /* bytes of a domain's name, NUL included */
 #define STATS_NAME_MAX 48   /* bytes of a function's or reason's name, NUL included */
 
-/* What one process counts. */
+/* What one process counts, or one of its threads: a stripe (layers/counters.h). */
 struct stats_counts {
-	struct layer_counters layers[STATS_LAYERS_MAX]; /* memory, memcached, redis: fixed places */
-	_Atomic uint64_t calls[STATS_CALLS_MAX];	/* by enum of shim/api.def */
-	_Atomic uint64_t passed[STATS_REASONS_MAX];	/* by enum of shim/reasons.def */
+	alignas(64) struct layer_counters
+		layers[STATS_LAYERS_MAX];	    /* memory, memcached, redis: fixed places */
+	_Atomic uint64_t calls[STATS_CALLS_MAX];    /* by enum of shim/api.def */
+	_Atomic uint64_t passed[STATS_REASONS_MAX]; /* by enum of shim/reasons.def */
 };
 
 enum stats_layer { STATS_MEMORY, STATS_MEMCACHED, STATS_REDIS };
@@ -71,8 +74,8 @@ struct stats {
 	 * counts keeps a pointer to the pointer
 	 * (&stats->layers[STATS_MEMORY]) and never the pointer.
 	 */
-	struct stats_counts *counts;
-	struct layer_counters *layers[STATS_LAYERS_MAX]; /* into counts */
+	struct stats_counts *counts;			 /* STATS_STRIPES of them */
+	struct layer_counters *layers[STATS_LAYERS_MAX]; /* into counts[0] */
 	struct redis_shared *redis; /* the domain's; private where the file is */
 	struct stats_file *file;    /* NULL where private, also for want of a block */
 };
@@ -105,5 +108,11 @@ void stats_child(struct stats *stats);
  * counted since.  Nothing where a block is already had or was refused.
  */
 void stats_claim(struct stats *stats);
+
+/*
+ * At a thread's first call: gives it a stripe of its own until it ends, where
+ * there is one.  Any thread may do that at any time.
+ */
+void stats_thread(struct stats *stats);
 
 #endif

@@ -94,16 +94,26 @@ struct stats_head {
 };
 
 struct stats_block {
-	struct stats_counts counts;
 	_Atomic uint64_t n_command; /* bytes; stored after them */
 	_Atomic uint64_t command[STATS_COMMAND_MAX / sizeof(uint64_t)];
+	/* The first so many have memory and may be touched; only grows. */
+	_Atomic uint64_t n_stripes;
+	struct stats_counts stripes[STATS_STRIPES];
 };
+
+/* What of a block has memory from the beginning: enough for one thread of its own. */
+#define STATS_STRIPES_MIN 2
 
 #define STATS_HEAD_BYTES                                                                           \
 	((sizeof(struct stats_head) + STATS_PAGE_BYTES - 1) / STATS_PAGE_BYTES * STATS_PAGE_BYTES)
-#define STATS_FILE_BYTES (STATS_HEAD_BYTES + (size_t)STATS_BLOCKS_MAX * STATS_PAGE_BYTES)
+#define STATS_BLOCK_BYTES                                                                          \
+	((sizeof(struct stats_block) + STATS_PAGE_BYTES - 1) / STATS_PAGE_BYTES * STATS_PAGE_BYTES)
+#define STATS_FILE_BYTES (STATS_HEAD_BYTES + (size_t)STATS_BLOCKS_MAX * STATS_BLOCK_BYTES)
 
-_Static_assert(sizeof(struct stats_block) <= STATS_PAGE_BYTES, "a block is one page");
+_Static_assert(offsetof(struct stats_block, stripes) +
+			       STATS_STRIPES_MIN * sizeof(struct stats_counts) <=
+		       STATS_PAGE_BYTES,
+	       "a process with one thread takes one page");
 _Static_assert(PROCESS_WORD_BITS + STATS_OWNER_BITS <= 64, "a process fits into an owner word");
 
 struct stats_file {
@@ -116,14 +126,16 @@ static inline struct stats_block *stats_block_at(const struct shm *shm, unsigned
 {
 	char *start = shm->start;
 
-	return (struct stats_block *)(start + STATS_HEAD_BYTES + (size_t)i * STATS_PAGE_BYTES);
+	return (struct stats_block *)(start + STATS_HEAD_BYTES + (size_t)i * STATS_BLOCK_BYTES);
 }
 
 /* The file as base/shm.h wants to know it; the caller adds `fill` and `owner`. */
 struct shm_kind stats_file_kind(void);
 
 /* Every counter as one row of numbers. */
-#define STATS_N_COUNTS (sizeof(struct stats_counts) / sizeof(uint64_t))
+#define STATS_N_COUNTS                                                                             \
+	((offsetof(struct stats_counts, passed) + STATS_REASONS_MAX * sizeof(uint64_t)) /          \
+	 sizeof(uint64_t))
 
 _Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "counters are plain words");
 
@@ -132,11 +144,17 @@ static inline _Atomic uint64_t *stats_count_at(struct stats_counts *counts, size
 	return (_Atomic uint64_t *)counts + i;
 }
 
+/* Number i of the block, over all stripes. */
+uint64_t stats_block_count(struct stats_block *block, size_t i);
+
 /* Whether number i is added up over processes that ended; gauges are not. */
 bool stats_count_adds(size_t i);
 
 /* A block for file->self, or -1: full, or no memory for another block (errno ENOSPC). */
 int stats_block_claim(struct stats_file *file);
+
+/* Memory for the block's first n stripes; false where there is none. */
+bool stats_block_back(struct stats_file *file, unsigned block, unsigned n);
 
 /* Ends our own block: its counts are final. */
 void stats_block_end(struct stats_file *file, unsigned block);

@@ -55,6 +55,36 @@ static bool become_folder(struct stats_file *file)
 						       memory_order_relaxed);
 }
 
+static uint64_t n_stripes(const struct stats_block *block)
+{
+	uint64_t n = atomic_load_explicit(&block->n_stripes, memory_order_acquire);
+
+	return n < STATS_STRIPES ? n : STATS_STRIPES;
+}
+
+uint64_t stats_block_count(struct stats_block *block, size_t i)
+{
+	uint64_t n = 0;
+
+	for (uint64_t stripe = 0; stripe < n_stripes(block); stripe++) {
+		/* Acquire: whoever sees a zero of a later fold also sees that it took place. */
+		n += atomic_load_explicit(stats_count_at(&block->stripes[stripe], i),
+					  memory_order_acquire);
+	}
+	return n;
+}
+
+static void zero_stripes(struct stats_block *block)
+{
+	for (uint64_t stripe = 0; stripe < n_stripes(block); stripe++) {
+		for (size_t i = 0; i < STATS_N_COUNTS; i++) {
+			/* Release: a reader that sees the zero sees the fold, too. */
+			atomic_store_explicit(stats_count_at(&block->stripes[stripe], i), 0,
+					      memory_order_release);
+		}
+	}
+}
+
 /* Its owner finds it zeroed; the release orders that before the word. */
 static void free_block(struct stats_file *file, unsigned i)
 {
@@ -63,11 +93,7 @@ static void free_block(struct stats_file *file, unsigned i)
 
 	if (atomic_load_explicit(&head->backed[i], memory_order_acquire)) {
 		atomic_store_explicit(&block->n_command, 0, memory_order_release);
-		for (size_t j = 0; j < STATS_N_COUNTS; j++) {
-			/* Release: a reader that sees the zero sees the fold, too. */
-			atomic_store_explicit(stats_count_at(&block->counts, j), 0,
-					      memory_order_release);
-		}
+		zero_stripes(block);
 	}
 	atomic_store_explicit(&head->owners[i], STATS_OWNER_FREE, memory_order_release);
 }
@@ -132,10 +158,10 @@ static void copy_total(struct stats_counts *to, struct stats_counts *from)
 	}
 }
 
-static void add_block(struct stats_counts *to, struct stats_counts *from)
+static void add_block(struct stats_counts *to, struct stats_block *from)
 {
 	for (size_t j = 0; j < STATS_N_COUNTS; j++) {
-		uint64_t n = atomic_load_explicit(stats_count_at(from, j), memory_order_relaxed);
+		uint64_t n = stats_block_count(from, j);
 
 		if (n && stats_count_adds(j)) {
 			/* No other process writes here: the two steps need not be one. */
@@ -156,7 +182,7 @@ static void add_and_free(struct stats_file *file, uint64_t number)
 	for (unsigned i = 0; i < STATS_BLOCKS_MAX; i++) {
 		if (atomic_load_explicit(&head->owners[i], memory_order_relaxed) == folding &&
 		    atomic_load_explicit(&head->backed[i], memory_order_acquire)) {
-			add_block(total, &stats_block_at(&file->shm, i)->counts);
+			add_block(total, stats_block_at(&file->shm, i));
 		}
 	}
 	atomic_store_explicit(&head->folds, number, memory_order_release);
@@ -216,15 +242,29 @@ static int take_free(struct stats_file *file, bool backed)
 	return -1;
 }
 
+bool stats_block_back(struct stats_file *file, unsigned block, unsigned n)
+{
+	struct stats_block *at = stats_block_at(&file->shm, block);
+	size_t offset = STATS_HEAD_BYTES + (size_t)block * STATS_BLOCK_BYTES;
+	size_t n_bytes = offsetof(struct stats_block, stripes) + n * sizeof(at->stripes[0]);
+	uint64_t before = 0;
+
+	if (!shm_back(&file->shm, offset, n_bytes)) {
+		return false;
+	}
+	while (before < n && !atomic_compare_exchange_weak(&at->n_stripes, &before, n)) {
+	}
+	return true;
+}
+
 static bool back_block(struct stats_file *file, unsigned i)
 {
 	struct stats_head *head = file->head;
-	size_t offset = STATS_HEAD_BYTES + (size_t)i * STATS_PAGE_BYTES;
 
 	if (atomic_load_explicit(&head->backed[i], memory_order_acquire)) {
 		return true;
 	}
-	if (!shm_back(&file->shm, offset, STATS_PAGE_BYTES)) {
+	if (!stats_block_back(file, i, STATS_STRIPES_MIN)) {
 		atomic_store_explicit(&head->owners[i], STATS_OWNER_FREE, memory_order_release);
 		return false;
 	}

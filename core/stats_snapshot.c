@@ -9,7 +9,8 @@
 /* Each try is lost only to a fold that ended while the blocks were copied. */
 #define TRIES_MAX 1000
 
-_Static_assert(sizeof(struct stats_values) == sizeof(struct stats_counts), "the same numbers");
+_Static_assert(sizeof(struct stats_values) <= sizeof(struct stats_counts), "the same numbers");
+_Static_assert(sizeof(struct stats_values) == STATS_N_COUNTS * sizeof(uint64_t), "all of them");
 
 /* A block as found. */
 struct found {
@@ -28,10 +29,17 @@ static uint64_t *value_at(struct stats_values *values, size_t i)
 	return (uint64_t *)values + i;
 }
 
-static void copy_counts(struct stats_values *to, struct stats_counts *from)
+static void copy_total(struct stats_values *to, struct stats_counts *from)
 {
 	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
 		*value_at(to, i) = load(stats_count_at(from, i));
+	}
+}
+
+static void copy_counts(struct stats_values *to, struct stats_block *from)
+{
+	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
+		*value_at(to, i) = stats_block_count(from, i);
 	}
 }
 
@@ -63,7 +71,7 @@ static bool copy_blocks(const struct shm *shm, struct stats_values *total, struc
 	uint64_t folds = load(&head->folds);
 	unsigned n = 0;
 
-	copy_counts(total, &head->totals[folds % 2]);
+	copy_total(total, &head->totals[folds % 2]);
 	for (unsigned i = 0; i < STATS_BLOCKS_MAX; i++) {
 		uint64_t owner = load(&head->owners[i]);
 
@@ -73,7 +81,7 @@ static bool copy_blocks(const struct shm *shm, struct stats_values *total, struc
 		}
 		found[n].owner = owner;
 		copy_command(found[n].process.command, stats_block_at(shm, i));
-		copy_counts(&found[n].process.values, &stats_block_at(shm, i)->counts);
+		copy_counts(&found[n].process.values, stats_block_at(shm, i));
 		n++;
 	}
 	*ret_n = n;

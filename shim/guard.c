@@ -27,6 +27,9 @@ _Static_assert(SHIM_N_REASONS <= STATS_REASONS_MAX, "core/stats.h has room for a
 /* The innermost outer call of this thread. */
 static __thread struct shim_frame *top;
 
+/* This thread has called before. */
+static __thread bool is_known;
+
 struct tower *shim_tower(void)
 {
 	return tower_get(&plug);
@@ -43,6 +46,10 @@ static struct tower *open_frame(struct shim_frame *frame, enum shim_call call)
 		if (tower == NULL) {
 			return NULL;
 		}
+	}
+	if (!is_known) {
+		is_known = true;
+		stats_thread(tower->stats);
 	}
 	frame->is_open = true;
 	frame->outer = top;

@@ -144,7 +144,7 @@ static void test_no_path__counts_in_private_and_silently(void **state)
 	assert_non_null(stats);
 	assert_null(stats->file);
 	counter_add(&stats->layers[STATS_REDIS]->hits, 3);
-	counter_add(&stats->redis->unclean, 1);
+	atomic_fetch_add(&stats->redis->unclean, 1);
 	assert_int_equal(stats->counts->layers[STATS_REDIS].hits, 3);
 	stats_child(stats);
 	assert_int_equal(stats->counts->layers[STATS_REDIS].hits, 0);
@@ -164,8 +164,8 @@ static void test_counts__are_seen_while_the_process_lives(void **state)
 	gauge_set(&stats->layers[STATS_MEMORY]->items, 5);
 	counter_add(&stats->counts->calls[1], 2);
 	counter_add(&stats->counts->passed[0], 1);
-	counter_add(&stats->redis->unclean, 4);
-	counter_add(&stats->redis->cleaned, 3);
+	atomic_fetch_add(&stats->redis->unclean, 4);
+	atomic_fetch_add(&stats->redis->cleaned, 3);
 
 	snapshot = snapshot_now();
 	assert_string_equal(snapshot->domain, "unit");
@@ -372,7 +372,7 @@ static void test_leaving__folds_and_counts_on_in_private(void **state)
 	stats_leave(stats);
 	assert_ptr_not_equal(stats->counts, before);
 	counter_add(&stats->counts->calls[0], 1);
-	counter_add(&stats->redis->unclean, 1); /* still mapped */
+	atomic_fetch_add(&stats->redis->unclean, 1); /* still mapped */
 	assert_int_equal(total_calls(), 3);
 	stats_leave(stats);
 	stats_close(&stats);
@@ -405,7 +405,7 @@ static void assert_private(const char *domain, const struct stats_names *other)
 	assert_non_null(stats);
 	assert_null(stats->file);
 	counter_add(&stats->layers[STATS_MEMORY]->hits, 1);
-	counter_add(&stats->redis->unclean, 1);
+	atomic_fetch_add(&stats->redis->unclean, 1);
 	stats_child(stats);
 	stats_claim(stats);
 	stats_close(&stats);

@@ -209,10 +209,9 @@ static void test_folder_died_before_freeing__nothing_is_added_again(void **state
 
 	open_and_close(100);
 	/* Block 5 as if it had been part of that fold. */
-	assert_true(shm_back(&stats->file->shm, STATS_HEAD_BYTES + (size_t)i * STATS_PAGE_BYTES,
-			     STATS_PAGE_BYTES));
+	assert_true(stats_block_back(stats->file, i, STATS_STRIPES_MIN));
 	head->backed[i] = 1;
-	stats_block_at(&stats->file->shm, i)->counts.calls[0] = 60;
+	stats_block_at(&stats->file->shm, i)->stripes[0].calls[0] = 60;
 	head->owners[i] = stats_owner_word(STATS_OWNER_FOLDING, head->folds);
 	head->folder = dead_word();
 	assert_total(100, 1);
@@ -220,7 +219,7 @@ static void test_folder_died_before_freeing__nothing_is_added_again(void **state
 	open_and_close(0);
 	assert_total(100, 1);
 	assert_int_equal(head->owners[i], STATS_OWNER_FREE);
-	assert_int_equal(stats_block_at(&stats->file->shm, i)->counts.calls[0], 0);
+	assert_int_equal(stats_block_at(&stats->file->shm, i)->stripes[0].calls[0], 0);
 	stats_close(&stats);
 }
 

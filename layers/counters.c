@@ -1,0 +1,3 @@
+#include "layers/counters.h"
+
+__thread size_t counter_stripe;

@@ -1,0 +1,132 @@
+/* Does each thread count for itself, and nothing get lost? */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/stats_snapshot.h"
+
+#define N_EACH UINT64_C(20000)
+
+static const struct stats_names names = { .n_calls = 0 };
+
+static char folder[64];
+static char path[96];
+
+static int set_up(void **state)
+{
+	strcpy(folder, "/dev/shm/tower-test-XXXXXX");
+	if (!mkdtemp(folder)) {
+		return -1;
+	}
+	snprintf(path, sizeof(path), "%s/stats", folder);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	unlink(path);
+	return rmdir(folder);
+}
+
+static struct stats *open_stats(void)
+{
+	struct stats *stats = stats_open(path, "unit", &names);
+
+	assert_non_null(stats);
+	return stats;
+}
+
+static uint64_t total_calls(void)
+{
+	struct stats_snapshot *snapshot;
+	uint64_t n;
+
+	assert_int_equal(stats_snapshot_take(path, &snapshot), STATS_OK);
+	n = snapshot->total.calls[0];
+	stats_snapshot_free(&snapshot);
+	return n;
+}
+
+static void *count_in_own_stripe(void *owner)
+{
+	stats_thread(owner);
+	for (unsigned i = 0; i < N_EACH; i++) {
+		counter_add(&((struct stats *)owner)->counts->calls[0], 1);
+	}
+	return NULL;
+}
+
+/* More at once than there are stripes, and more after them than that. */
+static void test_threads_with_stripes__lose_nothing(void **state)
+{
+	enum { AT_ONCE = STATS_STRIPES + 4, ROUNDS = 3 };
+	struct stats *stats = open_stats();
+	pthread_t threads[AT_ONCE];
+	uint64_t before = 0;
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (unsigned i = 0; i < AT_ONCE; i++) {
+			assert_int_equal(
+				pthread_create(&threads[i], NULL, count_in_own_stripe, stats), 0);
+		}
+		for (unsigned i = 0; i < AT_ONCE; i++) {
+			uint64_t now = total_calls();
+
+			assert_true(now >= before);
+			before = now;
+			pthread_join(threads[i], NULL);
+		}
+	}
+	assert_true(stats->counts[1].calls[0] > 0);
+	assert_true(stats->counts[0].calls[0] < ROUNDS * AT_ONCE * N_EACH);
+	assert_int_equal(total_calls(), ROUNDS * AT_ONCE * N_EACH);
+	stats_close(&stats);
+	assert_int_equal(total_calls(), ROUNDS * AT_ONCE * N_EACH);
+}
+
+static void test_forked_child_of_a_thread_with_a_stripe__counts_for_itself(void **state)
+{
+	struct stats *stats = open_stats();
+	int status;
+	pid_t pid;
+
+	stats_thread(stats);
+	counter_add(&stats->counts->calls[0], 100);
+	pid = fork();
+	if (pid == 0) {
+		stats_child(stats);
+		counter_add(&stats->counts->calls[0], 1);
+		stats_claim(stats);
+		stats_thread(stats);
+		counter_add(&stats->counts->calls[0], 10);
+		stats_close(&stats);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(total_calls(), 111);
+	stats_close(&stats);
+	assert_int_equal(total_calls(), 111);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_threads_with_stripes__lose_nothing, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_forked_child_of_a_thread_with_a_stripe__counts_for_itself, set_up,
+			tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
