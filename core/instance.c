@@ -112,6 +112,7 @@ const struct config *tower_config(void)
 static struct layer *open_memory(void)
 {
 	const struct memory_options options = {
+		.policy = (enum policy_kind)config.memory_policy,
 		.max_bytes = config.memory_max_bytes,
 		.max_items = config.memory_max_items,
 		.max_item_bytes = config.memory_max_item_bytes,

@@ -4,62 +4,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
-#include "base/lock.h"
-#include "layers/memory_index.h"
-#include "layers/memory_log.h"
+#include "layers/memory_store.h"
 
-/* memcached's clock ticks in seconds, so that items may end so much early. */
-#define EARLY_END_NS (CLOCK_NS_PER_S + CLOCK_COARSE_LAG_NS)
-
-/* Words of the first table; it doubles when half of the words are taken. */
-#define INDEX_WORDS_MIN 64
-
-/* The table may take so large a part of the budget. */
-#define INDEX_PART 4
-
-/* What one insertion moves at most, so that its time is bounded: then it evicts. */
-#define MOVE_ENTRIES_MAX 64
-#define MOVE_BYTES_MAX (UINT64_C(1) << 20)
-
-/* Where so large a part of what is in use is dead, the living are moved over it. */
-#define DEAD_PART 8
-
-/* What an insertion may still move. */
-struct moves {
-	unsigned n_entries;
-	uint64_t n_bytes;
-};
-
-struct layer {
-	struct memory_index index;
-	struct memory_log log;
-	struct memory_options options;
-	struct layer_counters **counters;
-
-	struct lock lock;  /* guards: changes of index and log, and everything below */
-	uint64_t n_living; /* bytes of entries that are in the index */
-	uint64_t n_items;
-	uint64_t random; /* for jitter */
-};
-
-/* An entry that a reader found, as it was while the log held it. */
-struct found {
-	uint64_t place;
-	struct memory_head head;
-	_Atomic uint64_t *at;
-	uint64_t word;
-};
-
-static uint64_t hash_of(const struct layer_key *key)
-{
-	return hash_mix(key->hash, key->place);
-}
-
-static size_t key_offset(const struct memory_head *head)
-{
-	return sizeof(*head) + (head->kind == MEMORY_ENTRY_WITH_CAS ? sizeof(uint64_t) : 0);
-}
+/* What a batch does at a time: with one taking of the lock, or ahead of the processor. */
+#define CHUNK 16
 
 /* --- reading, without a lock --- */
 
@@ -69,9 +17,9 @@ static size_t key_offset(const struct memory_head *head)
  * comes last.
  */
 static bool is_entry_of(const struct layer *layer, uint64_t word, const struct layer_key *key,
-			struct found *ret)
+			struct memory_found *ret)
 {
-	const struct memory_log *log = &layer->log;
+	const struct memory_log *log = &layer->logs[memory_word_queue(word)];
 	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
 	uint64_t place = memory_log_place(memory_word_place(word), head);
 	const char *bytes = memory_log_at(log, place);
@@ -87,7 +35,7 @@ static bool is_entry_of(const struct layer *layer, uint64_t word, const struct l
 			    ret->head.kind == MEMORY_ENTRY_WITH_CAS) > left) {
 		return false;
 	}
-	if (!racy_equal(bytes + key_offset(&ret->head), key->wire, key->n_wire)) {
+	if (!racy_equal(bytes + memory_key_offset(&ret->head), key->wire, key->n_wire)) {
 		return false;
 	}
 	ret->place = place;
@@ -95,9 +43,9 @@ static bool is_entry_of(const struct layer *layer, uint64_t word, const struct l
 	return memory_log_holds(log, place);
 }
 
-static bool find(const struct layer *layer, const struct layer_key *key, struct found *ret)
+static bool find(const struct layer *layer, const struct layer_key *key, struct memory_found *ret)
 {
-	struct memory_ways ways = memory_index_ways(&layer->index, hash_of(key));
+	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
 
 	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
 		_Atomic uint64_t *at = memory_index_way(&ways, i);
@@ -113,11 +61,12 @@ static bool find(const struct layer *layer, const struct layer_key *key, struct 
 }
 
 /* False where the program's memory is out, or the entry went meanwhile. */
-static bool answer(const struct layer *layer, struct layer_item *item, const struct found *found,
-		   const struct layer_allocator *allocator)
+static bool answer(const struct layer *layer, struct layer_item *item,
+		   const struct memory_found *found, const struct layer_allocator *allocator)
 {
+	const struct memory_log *log = &layer->logs[memory_word_queue(found->word)];
 	const struct memory_head *head = &found->head;
-	const char *bytes = memory_log_at(&layer->log, found->place);
+	const char *bytes = memory_log_at(log, found->place);
 	char *value = NULL;
 	uint64_t cas = 0;
 
@@ -126,13 +75,13 @@ static bool answer(const struct layer *layer, struct layer_item *item, const str
 		if (value == NULL) {
 			return false;
 		}
-		racy_copy(value, bytes + key_offset(head) + head->n_key, head->n_value);
+		racy_copy(value, bytes + memory_key_offset(head) + head->n_key, head->n_value);
 		value[head->n_value] = '\0';
 	}
 	if (head->kind == MEMORY_ENTRY_WITH_CAS) {
 		racy_copy(&cas, bytes + sizeof(*head), sizeof(cas));
 	}
-	if (!memory_log_holds(&layer->log, found->place)) {
+	if (!memory_log_holds(log, found->place)) {
 		allocator->free(allocator->owner, value);
 		return false;
 	}
@@ -141,319 +90,37 @@ static bool answer(const struct layer *layer, struct layer_item *item, const str
 	item->flags = head->flags;
 	item->cas = cas;
 	item->has_cas = head->kind == MEMORY_ENTRY_WITH_CAS;
-	item->deadline_ns = head->deadline_ns;
+	item->deadline_ns = memory_deadline(head);
 	return true;
 }
 
 /* --- changing, under the lock --- */
 
-static void gauges_locked(const struct layer *layer)
+/* A reader found it unusable for good; somebody may have replaced it meanwhile. */
+static void drop(struct layer *layer, const struct memory_found *found)
 {
-	gauge_set(&(*layer->counters)->items, layer->n_items);
-	gauge_set(&(*layer->counters)->bytes,
-		  layer->n_items ? memory_log_used(&layer->log) + memory_index_bytes(&layer->index)
-				 : 0);
-}
-
-/* The entry is in no one's way any more; its bytes stay until the head passes them. */
-static void unlink_locked(struct layer *layer, _Atomic uint64_t *at, const struct memory_head *head)
-{
-	atomic_store_explicit(at, 0, memory_order_relaxed);
-	layer->n_living -= (uint64_t)head->n_units * MEMORY_UNIT;
-	layer->n_items--;
-	gauges_locked(layer);
-}
-
-static bool forget_locked(struct layer *layer, const struct layer_key *key)
-{
-	struct found found;
-
-	if (!find(layer, key, &found)) {
-		return false;
-	}
-	unlink_locked(layer, found.at, &found.head);
-	return true;
-}
-
-/* The hash of an entry in the log; its key is hashed again. */
-static uint64_t entry_hash(const struct memory_head *head, const char *bytes)
-{
-	return hash_mix(hash_bytes(bytes + key_offset(head), head->n_key), head->where);
-}
-
-/* The word that leads to this place, or NULL where the entry is dead. */
-static _Atomic uint64_t *word_of_locked(const struct layer *layer, uint64_t hash, uint64_t place)
-{
-	struct memory_ways ways = memory_index_ways(&layer->index, hash);
-	uint64_t wanted = memory_word(place, ways.tag);
-
-	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
-		_Atomic uint64_t *at = memory_index_way(&ways, i);
-		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
-
-		if ((word & ~MEMORY_WORD_USED) == wanted) {
-			return at;
-		}
-	}
-	return NULL;
-}
-
-static uint64_t ring_limit(const struct layer *layer)
-{
-	return layer->options.max_bytes - memory_index_bytes(&layer->index);
-}
-
-/* Moves the oldest entry, which the head has passed already, to the tail. */
-static bool move_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t place, uint64_t size)
-{
-	struct memory_log *log = &layer->log;
 	uint64_t word;
-	uint64_t to;
 
-	/* A filler might be written over it. */
-	if (!memory_log_is_next(log, size) || memory_log_used(log) + size > ring_limit(layer)) {
-		return false;
+	lock_take(&layer->lock);
+	word = atomic_load_explicit(found->at, memory_order_relaxed);
+	if ((word & ~MEMORY_WORD_USES) == (found->word & ~MEMORY_WORD_USES) &&
+	    memory_log_holds(&layer->logs[memory_word_queue(word)], found->place)) {
+		memory_drop_locked(layer, found);
 	}
-	to = memory_log_put(log, size);
-	/* It may overlap where it was; then it lies in front of that. */
-	racy_move(log->ring + (to & log->mask), memory_log_at(log, place), size);
-	word = atomic_load_explicit(at, memory_order_relaxed) & MEMORY_WORD_TAG;
-	atomic_store_explicit(at, memory_word(to, word), memory_order_release);
-	return true;
-}
-
-/*
- * Passes the oldest entry.  Where it was used since it came to the tail it comes
- * there once more (CLOCK; Corbato 1968), as long as *moves last.
- */
-static void pass_locked(struct layer *layer, struct moves *moves)
-{
-	struct memory_log *log = &layer->log;
-	uint64_t place = atomic_load_explicit(&log->head, memory_order_relaxed);
-	const char *bytes = memory_log_at(log, place);
-	bool crowded = (memory_log_used(log) - layer->n_living) * DEAD_PART > memory_log_used(log);
-	struct memory_head head = { 0 };
-	_Atomic uint64_t *at = NULL;
-	uint64_t left = log->mask + 1 - (place & log->mask);
-	uint64_t size;
-	bool keep;
-
-	memcpy(&head, bytes, left < sizeof(head) ? left : sizeof(head));
-	size = (uint64_t)head.n_units * MEMORY_UNIT;
-	if (head.kind != MEMORY_FILLER) {
-		at = word_of_locked(layer, entry_hash(&head, bytes), place);
-	}
-	memory_log_pass(log, size);
-	if (at == NULL) {
-		return;
-	}
-	keep = (atomic_load_explicit(at, memory_order_relaxed) & MEMORY_WORD_USED) || crowded;
-	if (keep && moves->n_entries && moves->n_bytes >= size &&
-	    head.deadline_ns > clock_coarse_ns()) {
-		moves->n_entries--;
-		moves->n_bytes -= size;
-		if (move_locked(layer, at, place, size)) {
-			return;
-		}
-	}
-	unlink_locked(layer, at, &head);
-	counter_add(&(*layer->counters)->evictions, 1);
-}
-
-static bool over_items(const struct layer *layer, uint64_t more)
-{
-	return layer->options.max_items && layer->n_items + more > layer->options.max_items;
-}
-
-/* Room for one more entry of so many bytes; the entry itself fits for certain. */
-static void make_room_locked(struct layer *layer, uint64_t size)
-{
-	struct moves moves = { MOVE_ENTRIES_MAX, size > MOVE_BYTES_MAX ? size : MOVE_BYTES_MAX };
-
-	while (memory_log_used(&layer->log) &&
-	       (memory_log_used(&layer->log) + memory_log_needs(&layer->log, size) >
-			ring_limit(layer) ||
-		over_items(layer, 1))) {
-		pass_locked(layer, &moves);
-	}
-	memory_log_release(&layer->log);
-}
-
-/* All living entries into a table of twice the size. */
-static void grow_locked(struct layer *layer)
-{
-	uint64_t place = atomic_load_explicit(&layer->log.head, memory_order_relaxed);
-	struct memory_table *grown;
-
-	if (memory_index_bytes(&layer->index) * 2 > layer->options.max_bytes / INDEX_PART) {
-		return;
-	}
-	grown = memory_index_grow(&layer->index);
-	while (grown && place < layer->log.tail) {
-		const char *bytes = memory_log_at(&layer->log, place);
-		uint64_t left = layer->log.mask + 1 - (place & layer->log.mask);
-		struct memory_head head = { 0 };
-
-		memcpy(&head, bytes, left < sizeof(head) ? left : sizeof(head));
-		if (head.kind != MEMORY_FILLER) {
-			uint64_t hash = entry_hash(&head, bytes);
-			_Atomic uint64_t *at = word_of_locked(layer, hash, place);
-
-			if (at &&
-			    !memory_table_put(grown, hash,
-					      atomic_load_explicit(at, memory_order_relaxed))) {
-				unlink_locked(layer, at, &head);
-			}
-		}
-		place += (uint64_t)head.n_units * MEMORY_UNIT;
-	}
-	if (grown) {
-		memory_index_exchange(&layer->index, grown);
-	}
-}
-
-/* A free way, or that of the oldest entry of all that are in the way. */
-static _Atomic uint64_t *take_way_locked(struct layer *layer, const struct memory_ways *ways)
-{
-	uint64_t log_head = atomic_load_explicit(&layer->log.head, memory_order_relaxed);
-	_Atomic uint64_t *oldest = NULL;
-	uint64_t oldest_place = UINT64_MAX;
-	struct memory_head head;
-
-	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
-		_Atomic uint64_t *at = memory_index_way(ways, i);
-		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
-		uint64_t place = memory_log_place(memory_word_place(word), log_head);
-
-		if (word == 0) {
-			return at;
-		}
-		if (place < oldest_place) {
-			oldest_place = place;
-			oldest = at;
-		}
-	}
-	memcpy(&head, memory_log_at(&layer->log, oldest_place), sizeof(head));
-	unlink_locked(layer, oldest, &head);
-	counter_add(&(*layer->counters)->evictions, 1);
-	return oldest;
-}
-
-static int64_t deadline_locked(struct layer *layer, int64_t now, int64_t known_ns)
-{
-	int64_t ttl = layer->options.ttl_ns;
-	int64_t deadline = known_ns == CLOCK_NEVER ? CLOCK_NEVER : known_ns - EARLY_END_NS;
-
-	if (ttl == 0) {
-		return deadline;
-	}
-	/* xorshift64 (Marsaglia 2003): spread, not secrecy, is wanted. */
-	layer->random ^= layer->random << 13;
-	layer->random ^= layer->random >> 7;
-	layer->random ^= layer->random << 17;
-	ttl -= (int64_t)((double)ttl * layer->options.ttl_jitter / 100 *
-			 (double)(layer->random % 1024) / 1024);
-	return ttl < deadline - now ? now + ttl : deadline;
-}
-
-/* What is to be stored, from a fill or from a write. */
-struct offer {
-	const struct layer_key *key;
-	uint64_t slot;
-	const char *value;
-	size_t n_value;
-	uint32_t flags;
-	uint64_t cas;
-	bool has_cas;
-	int64_t deadline_ns;
-};
-
-static bool fits(const struct layer *layer, const struct offer *offer)
-{
-	const struct memory_options *options = &layer->options;
-	uint64_t n = offer->key->n_wire + offer->n_value;
-
-	return n >= offer->n_value && n < UINT32_MAX &&
-	       (options->max_item_bytes == 0 || n <= options->max_item_bytes) &&
-	       /* A filler before it may take as much again. */
-	       memory_log_size(offer->key->n_wire, offer->n_value, offer->has_cas) * 2 <=
-		       options->max_bytes - options->max_bytes / INDEX_PART;
-}
-
-static void write_locked(struct layer *layer, const struct offer *offer, int64_t deadline_ns)
-{
-	uint64_t size = memory_log_size(offer->key->n_wire, offer->n_value, offer->has_cas);
-	const struct memory_head head = {
-		.n_units = (uint32_t)(size / MEMORY_UNIT),
-		.n_value = (uint32_t)offer->n_value,
-		.n_key = (uint16_t)offer->key->n_wire,
-		.kind = offer->has_cas ? MEMORY_ENTRY_WITH_CAS : MEMORY_ENTRY,
-		.flags = offer->flags,
-		.where = offer->key->place,
-		.slot = offer->slot,
-		.deadline_ns = deadline_ns,
-	};
-	struct memory_ways ways;
-	_Atomic uint64_t *at;
-	uint64_t place;
-	char *bytes;
-
-	/* Before room is made: the table's part of the budget counts then. */
-	if ((layer->n_items + 1) * 2 > memory_index_words(&layer->index)) {
-		grow_locked(layer);
-	}
-	make_room_locked(layer, size);
-	place = memory_log_put(&layer->log, size);
-	bytes = layer->log.ring + (place & layer->log.mask);
-	racy_write(bytes, &head, sizeof(head));
-	if (offer->has_cas) {
-		racy_write(bytes + sizeof(head), &offer->cas, sizeof(offer->cas));
-	}
-	bytes += key_offset(&head);
-	racy_write(bytes, offer->key->wire, head.n_key);
-	if (offer->n_value) {
-		racy_write(bytes + head.n_key, offer->value, offer->n_value);
-	}
-	ways = memory_index_ways(&layer->index, hash_of(offer->key));
-	at = take_way_locked(layer, &ways);
-	atomic_store_explicit(at, memory_word(place, ways.tag), memory_order_release);
-	layer->n_living += size;
-	layer->n_items++;
-	gauges_locked(layer);
+	lock_release(&layer->lock);
 }
 
 /* Stores the offer, or at least makes sure that nothing older stays. */
-static void put(struct layer *layer, const struct offer *offer)
+static void put_locked(struct layer *layer, const struct memory_offer *offer, int64_t now)
 {
-	int64_t now = clock_coarse_ns();
-	bool acceptable = offer->slot != LAYER_SLOT_BUSY && fits(layer, offer);
-	int64_t deadline;
-	bool forgotten;
+	struct memory_found found;
+	bool is_there = find(layer, offer->key, &found);
+	bool stored = memory_put_locked(layer, offer, is_there ? &found : NULL, now);
 
-	lock_take(&layer->lock);
-	deadline = deadline_locked(layer, now, offer->deadline_ns);
-	acceptable = acceptable && deadline > now;
-	forgotten = forget_locked(layer, offer->key);
-	if (acceptable) {
-		write_locked(layer, offer, deadline);
-	}
-	lock_release(&layer->lock);
-	if (forgotten && !acceptable) {
+	if (is_there && !stored) {
 		counter_add(&(*layer->counters)->invalidated, 1);
 	}
-	counter_add(acceptable ? &(*layer->counters)->fills : &(*layer->counters)->rejected, 1);
-}
-
-/* A reader found it unusable for good; somebody may have replaced it meanwhile. */
-static void drop(struct layer *layer, const struct found *found)
-{
-	lock_take(&layer->lock);
-	if ((atomic_load_explicit(found->at, memory_order_relaxed) & ~MEMORY_WORD_USED) ==
-		    (found->word & ~MEMORY_WORD_USED) &&
-	    memory_log_holds(&layer->log, found->place)) {
-		unlink_locked(layer, found->at, &found->head);
-	}
-	lock_release(&layer->lock);
+	counter_add(stored ? &(*layer->counters)->fills : &(*layer->counters)->rejected, 1);
 }
 
 /* --- the operations of a layer --- */
@@ -461,7 +128,7 @@ static void drop(struct layer *layer, const struct found *found)
 static bool get_one(struct layer *layer, struct layer_batch *batch, struct layer_item *item,
 		    int64_t now)
 {
-	struct found found;
+	struct memory_found found;
 
 	if (!find(layer, &item->key, &found)) {
 		return false;
@@ -471,7 +138,7 @@ static bool get_one(struct layer *layer, struct layer_batch *batch, struct layer
 		drop(layer, &found);
 		return false;
 	}
-	if (found.head.deadline_ns <= now) {
+	if (memory_deadline(&found.head) <= now) {
 		counter_add(&(*layer->counters)->expired, 1);
 		drop(layer, &found);
 		return false;
@@ -482,8 +149,39 @@ static bool get_one(struct layer *layer, struct layer_batch *batch, struct layer
 	if (!batch->probe && !answer(layer, item, &found, &batch->allocator)) {
 		return false;
 	}
-	memory_word_use(found.at, found.word);
+	memory_word_use(found.at, found.word, layer->uses_max);
 	return true;
+}
+
+/*
+ * Fetches what get_one() will look at, so that the misses of the processor's cache
+ * are waited for together: first all lines of words, then all entries.
+ */
+static void prefetch(const struct layer *layer, const struct layer_item *items, size_t n)
+{
+	struct memory_ways ways[CHUNK];
+
+	for (size_t i = 0; i < n; i++) {
+		ways[i] = memory_index_ways(&layer->index, memory_hash(&items[i].key));
+		__builtin_prefetch((const void *)ways[i].lines[0]);
+		__builtin_prefetch((const void *)ways[i].lines[1]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		for (unsigned j = 0; j < MEMORY_INDEX_WAYS; j++) {
+			uint64_t word = atomic_load_explicit(memory_index_way(&ways[i], j),
+							     memory_order_relaxed);
+
+			if (word && (word & MEMORY_WORD_TAG) == ways[i].tag) {
+				const struct memory_log *log =
+					&layer->logs[memory_word_queue(word)];
+				const char *bytes = memory_log_at(log, memory_word_place(word));
+
+				__builtin_prefetch(bytes);
+				__builtin_prefetch(bytes + 64);
+				break;
+			}
+		}
+	}
 }
 
 static void memory_get(struct layer *layer, struct layer_batch *batch)
@@ -495,6 +193,11 @@ static void memory_get(struct layer *layer, struct layer_batch *batch)
 	for (size_t i = 0; i < batch->n_items; i++) {
 		struct layer_item *item = &batch->items[i];
 
+		if (i % CHUNK == 0 && batch->n_items > 1) {
+			size_t left = batch->n_items - i;
+
+			prefetch(layer, item, left < CHUNK ? left : CHUNK);
+		}
 		if (item->answer == LAYER_HIT || item->slot == LAYER_SLOT_BUSY) {
 			continue;
 		}
@@ -515,11 +218,15 @@ static void memory_get(struct layer *layer, struct layer_batch *batch)
 	}
 }
 
+/* A chunk at a time under the lock, so that other threads get their turn. */
 static void memory_fill(struct layer *layer, const struct layer_batch *batch, uint8_t own)
 {
+	int64_t now = clock_coarse_ns();
+	unsigned n_put = 0;
+
 	for (size_t i = 0; i < batch->n_items; i++) {
 		const struct layer_item *item = &batch->items[i];
-		struct offer offer = {
+		const struct memory_offer offer = {
 			.key = &item->key,
 			.slot = item->slot,
 			.value = item->value,
@@ -530,10 +237,21 @@ static void memory_fill(struct layer *layer, const struct layer_batch *batch, ui
 			.deadline_ns = item->deadline_ns,
 		};
 
-		if (item->answer == LAYER_HIT && item->layer > own &&
-		    item->slot != LAYER_SLOT_BUSY) {
-			put(layer, &offer);
+		if (item->answer != LAYER_HIT || item->layer <= own ||
+		    item->slot == LAYER_SLOT_BUSY) {
+			continue;
 		}
+		if (n_put % CHUNK == 0) {
+			if (n_put) {
+				lock_release(&layer->lock);
+			}
+			lock_take(&layer->lock);
+		}
+		put_locked(layer, &offer, now);
+		n_put++;
+	}
+	if (n_put) {
+		lock_release(&layer->lock);
 	}
 }
 
@@ -546,7 +264,7 @@ static bool stores(const struct layer_write *write)
 
 static void memory_written(struct layer *layer, const struct layer_write *write)
 {
-	struct offer offer = {
+	const struct memory_offer offer = {
 		.key = &write->key,
 		.slot = write->slot,
 		.value = write->value,
@@ -554,33 +272,66 @@ static void memory_written(struct layer *layer, const struct layer_write *write)
 		.flags = write->flags,
 		.deadline_ns = write->deadline_ns,
 	};
-	bool forgotten;
+	struct memory_found found;
+	int64_t now;
 
 	if (write->outcome == LAYER_UNSENT) {
 		return;
 	}
-	if (stores(write)) {
-		put(layer, &offer);
-		return;
-	}
+	now = clock_coarse_ns();
 	lock_take(&layer->lock);
-	forgotten = forget_locked(layer, &write->key);
-	lock_release(&layer->lock);
-	if (forgotten) {
+	if (stores(write)) {
+		put_locked(layer, &offer, now);
+	} else if (find(layer, &write->key, &found)) {
+		memory_drop_locked(layer, &found);
+		memory_tidy_locked(layer, now);
 		counter_add(&(*layer->counters)->invalidated, 1);
 	}
+	lock_release(&layer->lock);
 }
 
 static void memory_flush(struct layer *layer)
 {
 	lock_take(&layer->lock);
 	counter_add(&(*layer->counters)->invalidated, layer->n_items);
-	memory_log_clear(&layer->log);
-	memory_index_clear(&layer->index);
-	layer->n_items = 0;
-	layer->n_living = 0;
-	gauges_locked(layer);
+	memory_clear_locked(layer);
 	lock_release(&layer->lock);
+}
+
+void memory_set_budget(struct layer *layer, uint64_t max_bytes)
+{
+	uint64_t most = layer->options.max_bytes;
+
+	max_bytes = max_bytes < most ? max_bytes : most;
+	max_bytes = max_bytes > MEMORY_BYTES_MIN ? max_bytes : MEMORY_BYTES_MIN;
+	lock_take(&layer->lock);
+	if (max_bytes != layer->max_bytes) {
+		memory_set_budget_locked(layer, max_bytes, clock_coarse_ns());
+	}
+	lock_release(&layer->lock);
+}
+
+static bool open_parts(struct layer *layer, const struct memory_options *options)
+{
+	policy_open(&layer->policy, options->policy, options->max_bytes / MEMORY_GHOST_PART);
+	if (!memory_index_open(&layer->index, MEMORY_INDEX_WORDS_MIN)) {
+		return false;
+	}
+	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
+		if (!memory_log_open(&layer->logs[queue], options->max_bytes)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void close_parts(struct layer *layer)
+{
+	for (unsigned queue = 0; queue < POLICY_QUEUES; queue++) {
+		memory_log_close(&layer->logs[queue]);
+	}
+	memory_index_close(&layer->index);
+	policy_close(&layer->policy);
 }
 
 struct layer *memory_open(const struct memory_options *options, struct layer_counters **counters)
@@ -590,17 +341,15 @@ struct layer *memory_open(const struct memory_options *options, struct layer_cou
 	if (layer == NULL) {
 		return NULL;
 	}
-	if (!memory_index_open(&layer->index, INDEX_WORDS_MIN)) {
-		free(layer);
-		return NULL;
-	}
-	if (!memory_log_open(&layer->log, options->max_bytes)) {
-		memory_index_close(&layer->index);
+	if (!open_parts(layer, options)) {
+		close_parts(layer);
 		free(layer);
 		return NULL;
 	}
 	lock_init(&layer->lock, LOCK_RANK_MEMORY);
+	layer->uses_max = layer->policy.uses_max;
 	layer->options = *options;
+	layer->max_bytes = options->max_bytes;
 	layer->counters = counters;
 	layer->random = (uint64_t)clock_now_ns() | 1;
 	return layer;
@@ -611,8 +360,7 @@ static void memory_close(struct layer **layer)
 	if (*layer == NULL) {
 		return;
 	}
-	memory_log_close(&(*layer)->log);
-	memory_index_close(&(*layer)->index);
+	close_parts(*layer);
 	lock_done(&(*layer)->lock);
 	free(*layer);
 	*layer = NULL;

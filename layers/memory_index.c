@@ -36,26 +36,39 @@ static void table_empty(struct memory_table *table)
 	}
 }
 
-bool memory_index_open(struct memory_index *index, size_t n_words)
+/* The table of so many words, mapped; NULL where memory is out. */
+static struct memory_table *table_of(struct memory_index *index, size_t n_words)
 {
-	size_t n_lines = 2;
+	struct memory_table *table = index->tables;
+	size_t n_lines = 1;
 
 	while (n_lines * MEMORY_INDEX_LINE < n_words) {
 		n_lines *= 2;
+		table++;
 	}
+	if (table >= index->tables + MEMORY_INDEX_TABLES ||
+	    (table->words == NULL && !table_open(table, n_lines))) {
+		return NULL;
+	}
+	return table;
+}
+
+bool memory_index_open(struct memory_index *index, size_t n_words)
+{
+	struct memory_table *table;
+
 	memset(index, 0, sizeof(*index));
-	if (!table_open(&index->tables[0], n_lines)) {
-		return false;
-	}
-	index->n_tables = 1;
-	atomic_store(&index->now, &index->tables[0]);
-	return true;
+	table = table_of(index, n_words < MEMORY_INDEX_WAYS ? MEMORY_INDEX_WAYS : n_words);
+	atomic_store(&index->now, table);
+	return table != NULL;
 }
 
 void memory_index_close(struct memory_index *index)
 {
-	for (unsigned i = 0; i < index->n_tables; i++) {
-		munmap((void *)index->tables[i].words, table_bytes(&index->tables[i]));
+	for (unsigned i = 0; i < MEMORY_INDEX_TABLES; i++) {
+		if (index->tables[i].words) {
+			munmap((void *)index->tables[i].words, table_bytes(&index->tables[i]));
+		}
 	}
 }
 
@@ -69,23 +82,16 @@ size_t memory_index_words(const struct memory_index *index)
 	return memory_index_bytes(index) / sizeof(uint64_t);
 }
 
-struct memory_table *memory_index_grow(struct memory_index *index)
+struct memory_table *memory_index_table(struct memory_index *index, size_t n_words)
 {
-	const struct memory_table *now = atomic_load_explicit(&index->now, memory_order_relaxed);
-	struct memory_table *grown = &index->tables[index->n_tables];
-
-	if (index->n_tables == MEMORY_INDEX_TABLES || !table_open(grown, now->n_lines * 2)) {
-		return NULL;
-	}
-	index->n_tables++;
-	return grown;
+	return table_of(index, n_words);
 }
 
-void memory_index_exchange(struct memory_index *index, struct memory_table *grown)
+void memory_index_exchange(struct memory_index *index, struct memory_table *table)
 {
 	struct memory_table *before = atomic_load_explicit(&index->now, memory_order_relaxed);
 
-	atomic_store_explicit(&index->now, grown, memory_order_release);
+	atomic_store_explicit(&index->now, table, memory_order_release);
 	/* A reader that still looks there finds nothing from now on. */
 	table_empty(before);
 }

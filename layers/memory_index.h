@@ -2,14 +2,15 @@
  * memory_index.h - where in the log a key lies: a table of words.
  *
  * Open addressing in lines of eight words, a processor's cache line; a key is in
- * one of two neighbouring lines.  A word holds the entry's place in the log, 16
- * bits of the hash, and whether the entry was used since it was last looked at by
- * the one who evicts.
+ * one of two neighbouring lines.  A word holds the entry's place in its queue's
+ * log, 16 bits of the hash, the queue, and how often the entry was used since it
+ * was last looked at by the one who evicts.
  *
  * Readers need no lock: they find candidates and compare keys in the log.  They
- * change nothing but the used bit.  Everything else is done under the layer's
- * lock.  The table grows by being exchanged; an old one stays mapped, but empty,
- * for readers that still look at it.
+ * change nothing but the uses.  Everything else is done under the layer's
+ * lock.  The table changes its size by being exchanged; an old one stays mapped,
+ * but empty, for readers that still look at it, and for the next time that its
+ * size is wanted.
  */
 #ifndef TOWER_LAYERS_MEMORY_INDEX_H
 #define TOWER_LAYERS_MEMORY_INDEX_H
@@ -20,29 +21,30 @@
 #include <stdint.h>
 
 #define MEMORY_INDEX_LINE 8
-#define MEMORY_INDEX_WAYS 16 /* words in which a key may be */
-#define MEMORY_INDEX_TABLES 40
+#define MEMORY_INDEX_WAYS 16   /* words in which a key may be */
+#define MEMORY_INDEX_TABLES 40 /* of 2^0 to 2^39 lines */
 
 /* Places in the log are multiples of this. */
 #define MEMORY_UNIT 8
 
 #define MEMORY_WORD_TAG UINT64_C(0xffff)
-#define MEMORY_WORD_USED (UINT64_C(1) << 16)
-#define MEMORY_WORD_TAKEN (UINT64_C(1) << 17) /* no word of an entry is 0 */
+#define MEMORY_WORD_USE (UINT64_C(1) << 16) /* uses are counted from 0 to 3 */
+#define MEMORY_WORD_USES (UINT64_C(3) << 16)
+#define MEMORY_WORD_TAKEN (UINT64_C(1) << 18) /* no word of an entry is 0 */
+#define MEMORY_WORD_QUEUE_SHIFT 19
 #define MEMORY_WORD_PLACE_SHIFT 20
 
 /* A word keeps the low 47 bits of a place, which counts in units of 2^3. */
 #define MEMORY_PLACE_SPARE_BITS 17
 
 struct memory_table {
-	size_t n_lines; /* a power of two */
-	_Atomic uint64_t *words;
+	size_t n_lines;		 /* a power of two */
+	_Atomic uint64_t *words; /* NULL: never used */
 };
 
 struct memory_index {
 	_Atomic(struct memory_table *) now;
-	struct memory_table tables[MEMORY_INDEX_TABLES];
-	unsigned n_tables;
+	struct memory_table tables[MEMORY_INDEX_TABLES]; /* by the logarithm of n_lines */
 };
 
 /* The words in which a key with this hash may be. */
@@ -76,9 +78,21 @@ static inline _Atomic uint64_t *memory_index_way(const struct memory_ways *ways,
 	return &ways->lines[i / MEMORY_INDEX_LINE][i % MEMORY_INDEX_LINE];
 }
 
-static inline uint64_t memory_word(uint64_t place, uint64_t tag)
+static inline uint64_t memory_word(uint64_t place, uint64_t tag, unsigned queue, unsigned uses)
 {
-	return place / MEMORY_UNIT << MEMORY_WORD_PLACE_SHIFT | MEMORY_WORD_TAKEN | tag;
+	return place / MEMORY_UNIT << MEMORY_WORD_PLACE_SHIFT |
+	       (uint64_t)queue << MEMORY_WORD_QUEUE_SHIFT | MEMORY_WORD_TAKEN |
+	       uses * MEMORY_WORD_USE | tag;
+}
+
+static inline unsigned memory_word_queue(uint64_t word)
+{
+	return (word >> MEMORY_WORD_QUEUE_SHIFT) & 1;
+}
+
+static inline unsigned memory_word_uses(uint64_t word)
+{
+	return (unsigned)((word & MEMORY_WORD_USES) / MEMORY_WORD_USE);
 }
 
 /* The place's low bits; memory_log_place() knows which place is meant. */
@@ -87,21 +101,25 @@ static inline uint64_t memory_word_place(uint64_t word)
 	return (word >> MEMORY_WORD_PLACE_SHIFT) * MEMORY_UNIT;
 }
 
-/* Marks the word as used, if it is not yet and has not changed. */
-static inline void memory_word_use(_Atomic uint64_t *at, uint64_t word)
+/*
+ * Counts one use more, up to `uses_max`, unless the word has changed.  Of uses at
+ * the same moment some may be lost: a value that is used so often has enough.
+ */
+static inline void memory_word_use(_Atomic uint64_t *at, uint64_t word, unsigned uses_max)
 {
-	if ((word & MEMORY_WORD_USED) == 0) {
-		atomic_compare_exchange_strong_explicit(at, &word, word | MEMORY_WORD_USED,
+	if ((word & MEMORY_WORD_USES) < uses_max * MEMORY_WORD_USE) {
+		atomic_compare_exchange_strong_explicit(at, &word, word + MEMORY_WORD_USE,
 							memory_order_relaxed, memory_order_relaxed);
 	}
 }
 
 /*
- * A table of twice as many words, all empty, which becomes the one in use when
- * memory_index_exchange() is called.  NULL where memory is out.
+ * A table of so many words, a power of two and not as many as now; all empty.  It
+ * becomes the one in use when memory_index_exchange() is called.  NULL where
+ * memory is out.
  */
-struct memory_table *memory_index_grow(struct memory_index *index);
-void memory_index_exchange(struct memory_index *index, struct memory_table *grown);
+struct memory_table *memory_index_table(struct memory_index *index, size_t n_words);
+void memory_index_exchange(struct memory_index *index, struct memory_table *table);
 
 /* Puts a word into a table that is not in use yet; false: no way is free. */
 bool memory_table_put(struct memory_table *table, uint64_t hash, uint64_t word);

@@ -1,10 +1,11 @@
 #include "layers/memory_log.h"
 
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Pages behind the head go back in so large a part of the ring, at least a page. */
-#define RELEASE_PART 32
+/* Pages behind the head go back in so large a part of what may be in use. */
+#define RELEASE_PART 128
 
 #define RING_MIN (UINT64_C(64) << 10)
 
@@ -26,11 +27,8 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 	}
 	log->ring = ring;
 	log->mask = size - 1;
-	/* madvise() rounds lengths up to whole pages, which are not 4 KiB everywhere. */
-	log->piece = size / RELEASE_PART;
-	if (log->piece < (uint64_t)sysconf(_SC_PAGESIZE)) {
-		log->piece = (uint64_t)sysconf(_SC_PAGESIZE);
-	}
+	log->page = (uint64_t)sysconf(_SC_PAGESIZE);
+	memory_log_limit(log, limit);
 	/* Not 0: the word of place 0 would be that of no entry. */
 	log->tail = size;
 	log->released = size;
@@ -40,15 +38,29 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 
 void memory_log_close(struct memory_log *log)
 {
-	munmap(log->ring, log->mask + 1);
+	if (log->ring) {
+		munmap(log->ring, log->mask + 1);
+	}
 }
 
-uint64_t memory_log_size(size_t n_key, size_t n_value, bool has_cas)
+void memory_log_limit(struct memory_log *log, uint64_t limit)
 {
-	uint64_t size = sizeof(struct memory_head) + (has_cas ? sizeof(uint64_t) : 0) + n_key +
-			(uint64_t)n_value;
+	log->piece = limit / RELEASE_PART;
+	if (log->piece < log->page) {
+		log->piece = log->page;
+	}
+}
 
-	return (size + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
+uint64_t memory_log_head(const struct memory_log *log, uint64_t place, struct memory_head *ret)
+{
+	uint64_t left = log->mask + 1 - (place & log->mask);
+
+	/* Less than a head may be left for a filler. */
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret, memory_log_at(log, place), left < sizeof(*ret) ? left : sizeof(*ret));
+	return ret->kind == MEMORY_FILLER ? (uint64_t)ret->n_value * MEMORY_UNIT
+					  : memory_log_size(ret->n_key, ret->n_value,
+							    ret->kind == MEMORY_ENTRY_WITH_CAS);
 }
 
 /* What is left up to the ring's end. */
@@ -73,6 +85,18 @@ void memory_log_pass(struct memory_log *log, uint64_t size)
 	atomic_thread_fence(memory_order_release);
 }
 
+/* From one place to another, whole pages; they may lie on both sides of the ring's end. */
+static void give_back(const struct memory_log *log, uint64_t from, uint64_t to)
+{
+	uint64_t left = log->mask + 1 - (from & log->mask);
+
+	if (to - from > left) {
+		madvise(log->ring + (from & log->mask), left, MADV_DONTNEED);
+		from += left;
+	}
+	madvise(log->ring + (from & log->mask), to - from, MADV_DONTNEED);
+}
+
 /*
  * Where the budget is smaller than the address space the ring wanders through
  * all of it, and the pages behind the head must go.  Those a whole ring behind
@@ -81,16 +105,15 @@ void memory_log_pass(struct memory_log *log, uint64_t size)
 void memory_log_release(struct memory_log *log)
 {
 	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
-	uint64_t ring = log->mask + 1;
-	uint64_t piece = log->piece;
-	uint64_t oldest = (log->tail - ring + piece - 1) / piece * piece;
+	uint64_t to = head & ~(log->page - 1);
+	uint64_t oldest = (log->tail - (log->mask + 1) + log->page - 1) & ~(log->page - 1);
 
 	if (log->released < oldest) {
 		log->released = oldest;
 	}
-	while (log->released + piece <= head) {
-		madvise(log->ring + (log->released & log->mask), piece, MADV_DONTNEED);
-		log->released += piece;
+	if (log->released + log->piece <= to) {
+		give_back(log, log->released, to);
+		log->released = to;
 	}
 }
 
@@ -101,8 +124,8 @@ uint64_t memory_log_put(struct memory_log *log, uint64_t size)
 
 	if (left < size) {
 		const struct memory_head filler = {
-			.n_units = (uint32_t)(left / MEMORY_UNIT),
 			.kind = MEMORY_FILLER,
+			.n_value = (uint32_t)(left / MEMORY_UNIT) & (MEMORY_VALUE_LIMIT - 1),
 		};
 		/* Less than a head may be left: then its beginning says all that is needed. */
 		size_t n = left < sizeof(filler) ? left : sizeof(filler);
@@ -120,4 +143,5 @@ void memory_log_clear(struct memory_log *log)
 	atomic_store_explicit(&log->head, log->tail, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	madvise(log->ring, log->mask + 1, MADV_DONTNEED);
+	log->released = log->tail & ~(log->page - 1);
 }

@@ -3,9 +3,10 @@
  * ring.
  *
  * New entries go to the tail; room is made at the head, where the oldest lies.
- * So there is no fragmentation, and a budget holds to the byte.  Places are
- * 64-bit counts of bytes since the beginning; the ring is a power of two of
- * address space; how much of it is in use at once is the caller's to bound.
+ * So there is no fragmentation, and a budget holds to the byte, but for pages behind
+ * the head that have not been given back yet.  Places are 64-bit counts of bytes
+ * since the beginning; the ring is a power of two of address space; how much of it
+ * is in use at once is the caller's to bound.
  *
  * An entry is never changed after it was put.  A reader without a lock copies
  * what it wants, then asks memory_log_holds(): the entry at a place was whole as
@@ -20,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/racy.h"
 #include "layers/memory_index.h"
 
@@ -29,29 +31,53 @@ enum memory_kind {
 	MEMORY_FILLER, /* up to the ring's end: an entry lies in one piece */
 };
 
+/* Deadlines are kept in units of 2^8 ns, rounded down. */
+#define MEMORY_DEADLINE_SHIFT 8
+
+/* An entry's value is shorter than this. */
+#define MEMORY_VALUE_LIMIT (UINT32_C(1) << 30)
+
 /* Before an entry's bytes: its CAS id where it has one, its key, its value. */
 struct memory_head {
-	uint32_t n_units; /* of MEMORY_UNIT, head included */
-	uint16_t kind;	  /* with n_units in the first unit: a filler may be no longer */
-	uint16_t n_key;
-	uint32_t n_value;
+	/* A filler has no more than these four bytes, and its n_value counts units. */
+	uint32_t kind : 2;
+	uint32_t n_value : 30;
 	uint32_t flags;
-	uint64_t where; /* the item's place: server and encoding key */
+	uint64_t n_key : 8;
+	int64_t deadline : 56; /* memory_deadline() */
+	uint64_t where;	       /* the item's place: server and encoding key */
 	uint64_t slot;
-	int64_t deadline_ns;
 };
+
+_Static_assert(sizeof(struct memory_head) == 32, "what an entry costs");
+
+static inline int64_t memory_deadline(const struct memory_head *head)
+{
+	return head->deadline == CLOCK_NEVER >> MEMORY_DEADLINE_SHIFT
+		       ? CLOCK_NEVER
+		       : (int64_t)((uint64_t)head->deadline << MEMORY_DEADLINE_SHIFT);
+}
+
+/* Where the key begins. */
+static inline size_t memory_key_offset(const struct memory_head *head)
+{
+	return sizeof(*head) + (head->kind == MEMORY_ENTRY_WITH_CAS ? sizeof(uint64_t) : 0);
+}
 
 struct memory_log {
 	char *ring;
 	uint64_t mask; /* of the address space */
 	_Atomic uint64_t head;
 	uint64_t tail;
-	uint64_t released; /* pages before it have been given back */
-	uint64_t piece;	   /* so much goes back at a time; whole pages */
+	uint64_t released; /* pages before it have been given back; a multiple of page */
+	uint64_t page;
+	uint64_t piece; /* so much goes back at a time */
 };
 
 /* A ring for at least `limit` bytes.  False where memory is out. */
 bool memory_log_open(struct memory_log *log, uint64_t limit);
+
+/* One of zeros was never opened. */
 void memory_log_close(struct memory_log *log);
 
 /* The place that a word means: of all with these low bits the one nearest to the head. */
@@ -76,7 +102,13 @@ static inline bool memory_log_holds(const struct memory_log *log, uint64_t place
 }
 
 /* Bytes that an entry takes. */
-uint64_t memory_log_size(size_t n_key, size_t n_value, bool has_cas);
+static inline uint64_t memory_log_size(size_t n_key, size_t n_value, bool has_cas)
+{
+	uint64_t size = sizeof(struct memory_head) + (has_cas ? sizeof(uint64_t) : 0) + n_key +
+			(uint64_t)n_value;
+
+	return (size + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
+}
 
 /* --- under the layer's lock --- */
 
@@ -85,6 +117,9 @@ static inline uint64_t memory_log_used(const struct memory_log *log)
 {
 	return log->tail - atomic_load_explicit(&log->head, memory_order_relaxed);
 }
+
+/* The head of what lies at a place, and its bytes, head included: an entry or a filler. */
+uint64_t memory_log_head(const struct memory_log *log, uint64_t place, struct memory_head *ret);
 
 /* Bytes that must be free so that `size` can be put at the tail in one piece. */
 uint64_t memory_log_needs(const struct memory_log *log, uint64_t size);
@@ -95,13 +130,16 @@ uint64_t memory_log_needs(const struct memory_log *log, uint64_t size);
  */
 void memory_log_pass(struct memory_log *log, uint64_t size);
 
-/* Gives memory behind the head back, where there is enough of it. */
+/* Gives memory behind the head back, where there is a piece of it. */
 void memory_log_release(struct memory_log *log);
 
-/* Whether `size` bytes would be put right at the tail, without a filler. */
-static inline bool memory_log_is_next(const struct memory_log *log, uint64_t size)
+/* How much behind the head may be kept: for so many bytes in use at most. */
+void memory_log_limit(struct memory_log *log, uint64_t limit);
+
+/* The most that is kept beyond what is in use. */
+static inline uint64_t memory_log_slack(const struct memory_log *log)
 {
-	return log->mask + 1 - (log->tail & log->mask) >= size;
+	return log->piece + 2 * log->page;
 }
 
 /*

@@ -1,0 +1,335 @@
+/* Room, the budget, and what time asks for. */
+#include "base/clock.h"
+#include "layers/memory_store.h"
+
+/* What one call moves at most, so that its time is bounded: then it evicts. */
+#define MOVE_ENTRIES_MAX 64
+#define MOVE_BYTES_MAX (UINT64_C(1) << 20)
+
+/* Where so large a part of a log is dead, the living are moved over it to make room ... */
+#define DEAD_PART 8
+
+/* ... and so large a part, also where no room is needed, in such steps. */
+#define DEAD_PART_TIDY 2
+#define TIDY_ENTRIES 4
+#define TIDY_BYTES (UINT64_C(64) << 10)
+
+/* How many entries each change asks whether they have ended. */
+#define SWEEP_ENTRIES 4
+
+/* A table so many times larger than wanted is exchanged for a smaller one. */
+#define INDEX_SPARE 16
+
+/* What may still be moved. */
+struct moves {
+	unsigned n_entries;
+	uint64_t n_bytes;
+};
+
+/*
+ * What all logs together keep of pages that are not in use; not counted in
+ * budgets of a few pages.
+ */
+static uint64_t slack(const struct layer *layer)
+{
+	uint64_t all = memory_log_slack(&layer->logs[0]) * layer->policy.n_queues;
+
+	return all > layer->max_bytes / 16 ? 0 : all;
+}
+
+static bool over_bytes(const struct layer *layer, uint64_t more)
+{
+	return memory_held_locked(layer) + more + slack(layer) > layer->max_bytes;
+}
+
+static bool over_items(const struct layer *layer, uint64_t more)
+{
+	return layer->options.max_items && layer->n_items + more > layer->options.max_items;
+}
+
+uint64_t memory_size_max(const struct layer *layer)
+{
+	uint64_t most = layer->max_bytes - layer->max_bytes / MEMORY_INDEX_PART -
+			layer->max_bytes / MEMORY_GHOST_PART - slack(layer);
+
+	/* A filler before it may take as much again. */
+	return most / 2;
+}
+
+/*
+ * Moves an entry that its log's head has passed to the tail of a queue.  What is
+ * written lies in front of it: there is room for a filler and the entry in the
+ * budget, which is no more than the ring.
+ */
+static bool move_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t place, uint64_t size,
+			const struct policy_value *as)
+{
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+	unsigned from = memory_word_queue(word);
+	struct memory_log *log = &layer->logs[as->queue];
+	uint64_t to;
+
+	if (over_bytes(layer, memory_log_needs(log, size))) {
+		return false;
+	}
+	to = memory_log_put(log, size);
+	/* The two may overlap. */
+	racy_move(log->ring + (to & log->mask), memory_log_at(&layer->logs[from], place), size);
+	atomic_store_explicit(at, memory_word(to, word & MEMORY_WORD_TAG, as->queue, as->uses),
+			      memory_order_release);
+	layer->n_living[from] -= size;
+	layer->n_queued[from]--;
+	layer->n_living[as->queue] += size;
+	layer->n_queued[as->queue]++;
+	return true;
+}
+
+static uint64_t dead_bytes(const struct layer *layer, unsigned queue)
+{
+	return memory_log_used(&layer->logs[queue]) - layer->n_living[queue];
+}
+
+/*
+ * Passes the oldest entry of a queue: it is dead, or has ended, or is moved, or
+ * evicted.  With `crowded` it is moved as it is, so that the room of the dead
+ * is got before anything is evicted.
+ */
+static void pass_locked(struct layer *layer, unsigned queue, bool crowded, struct moves *moves,
+			int64_t now)
+{
+	struct memory_log *log = &layer->logs[queue];
+	uint64_t place = atomic_load_explicit(&log->head, memory_order_relaxed);
+	struct memory_head head;
+	uint64_t size = memory_log_head(log, place, &head);
+	struct policy_value value = { .queue = queue };
+	_Atomic uint64_t *at = NULL;
+	bool may_move = moves->n_entries && moves->n_bytes >= size;
+
+	if (head.kind != MEMORY_FILLER) {
+		value.hash = memory_entry_hash(&head, memory_log_at(log, place));
+		at = memory_word_at(layer, value.hash, queue, place);
+	}
+	memory_log_pass(log, size);
+	if (at == NULL) {
+		return;
+	}
+	value.uses = memory_word_uses(atomic_load_explicit(at, memory_order_relaxed));
+	if (memory_deadline(&head) <= now) {
+		policy_lost(&layer->policy, &value, layer->n_items);
+		memory_unlink_locked(layer, at, size);
+		counter_add(&(*layer->counters)->expired, 1);
+		return;
+	}
+	if ((crowded && may_move) ||
+	    (policy_stays(&layer->policy, &value, layer->n_items) && may_move)) {
+		moves->n_entries--;
+		moves->n_bytes -= size;
+		if (move_locked(layer, at, place, size, &value)) {
+			return;
+		}
+	}
+	memory_unlink_locked(layer, at, size);
+	counter_add(&(*layer->counters)->evictions, 1);
+}
+
+/* Which queue must give, as the policy wants it; one whose log is empty never. */
+static unsigned victim_locked(const struct layer *layer)
+{
+	bool by_items = over_items(layer, 1);
+	struct policy_load load = { .limit = layer->options.max_items, .per_item = 1 };
+	uint64_t used = 0;
+	unsigned victim;
+
+	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
+		uint64_t bytes = memory_log_used(&layer->logs[queue]);
+
+		used += bytes;
+		load.held[queue] = by_items ? layer->n_queued[queue] : bytes;
+	}
+	if (!by_items) {
+		load.limit = layer->max_bytes - (memory_held_locked(layer) - used);
+		load.per_item = layer->n_items ? used / layer->n_items : 0;
+	}
+	victim = policy_victim(&layer->policy, &load);
+	return memory_log_used(&layer->logs[victim]) ? victim : !victim;
+}
+
+static bool is_empty(const struct layer *layer)
+{
+	return memory_log_used(&layer->logs[0]) == 0 && memory_log_used(&layer->logs[1]) == 0;
+}
+
+static void release_locked(struct layer *layer)
+{
+	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
+		memory_log_release(&layer->logs[queue]);
+	}
+}
+
+static void evict_one_locked(struct layer *layer, struct moves *moves, int64_t now)
+{
+	unsigned victim = victim_locked(layer);
+	bool crowded = !over_items(layer, 1) && dead_bytes(layer, victim) * DEAD_PART >
+							memory_log_used(&layer->logs[victim]);
+
+	pass_locked(layer, victim, crowded, moves, now);
+}
+
+void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size, int64_t now)
+{
+	struct moves moves = { MOVE_ENTRIES_MAX, size > MOVE_BYTES_MAX ? size : MOVE_BYTES_MAX };
+
+	while ((over_items(layer, 1) ||
+		over_bytes(layer, memory_log_needs(&layer->logs[queue], size))) &&
+	       !is_empty(layer)) {
+		evict_one_locked(layer, &moves, now);
+	}
+	release_locked(layer);
+}
+
+/* All living entries into a table of another size; those that find no way there go. */
+static void resize_locked(struct layer *layer, size_t n_words)
+{
+	const struct memory_table *now =
+		atomic_load_explicit(&layer->index.now, memory_order_relaxed);
+	struct memory_table *other = memory_index_table(&layer->index, n_words);
+
+	if (other == NULL || other == now) {
+		return;
+	}
+	for (size_t i = 0; i < memory_index_words(&layer->index); i++) {
+		_Atomic uint64_t *at = &now->words[i];
+		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+		const struct memory_log *log = &layer->logs[memory_word_queue(word)];
+		struct memory_head head;
+		uint64_t place;
+		uint64_t size;
+
+		if (word == 0) {
+			continue;
+		}
+		place = memory_log_place(memory_word_place(word),
+					 atomic_load_explicit(&log->head, memory_order_relaxed));
+		size = memory_log_head(log, place, &head);
+		if (!memory_table_put(other, memory_entry_hash(&head, memory_log_at(log, place)),
+				      word)) {
+			memory_unlink_locked(layer, at, size);
+			counter_add(&(*layer->counters)->evictions, 1);
+		}
+	}
+	memory_index_exchange(&layer->index, other);
+}
+
+/* The most words for which there is room in a budget. */
+static size_t words_max(uint64_t max_bytes)
+{
+	size_t n = MEMORY_INDEX_WORDS_MIN;
+
+	while (n * 2 * sizeof(uint64_t) <= max_bytes / MEMORY_INDEX_PART) {
+		n *= 2;
+	}
+	return n;
+}
+
+void memory_fit_index_locked(struct layer *layer)
+{
+	size_t n_words = memory_index_words(&layer->index);
+
+	if ((layer->n_items + 1) * 2 > n_words && n_words * 2 <= words_max(layer->max_bytes)) {
+		resize_locked(layer, n_words * 2);
+	} else if (n_words > MEMORY_INDEX_WORDS_MIN && layer->n_items * INDEX_SPARE < n_words) {
+		resize_locked(layer, n_words / 4 < MEMORY_INDEX_WORDS_MIN ? MEMORY_INDEX_WORDS_MIN
+									  : n_words / 4);
+	}
+}
+
+/* Asks the next entries of a queue whether they have ended. */
+static void sweep_locked(struct layer *layer, unsigned queue, int64_t now)
+{
+	const struct memory_log *log = &layer->logs[queue];
+	uint64_t head_place = atomic_load_explicit(&log->head, memory_order_relaxed);
+	uint64_t place = layer->swept[queue];
+
+	for (unsigned i = 0; i < SWEEP_ENTRIES; i++) {
+		struct memory_found found;
+		uint64_t size;
+
+		if (place < head_place || place >= log->tail) {
+			place = head_place;
+		}
+		if (place == log->tail) {
+			break;
+		}
+		size = memory_log_head(log, place, &found.head);
+		if (found.head.kind != MEMORY_FILLER && memory_deadline(&found.head) <= now) {
+			found.place = place;
+			found.at = memory_word_at(
+				layer, memory_entry_hash(&found.head, memory_log_at(log, place)),
+				queue, place);
+			if (found.at) {
+				found.word = atomic_load_explicit(found.at, memory_order_relaxed);
+				memory_drop_locked(layer, &found);
+				counter_add(&(*layer->counters)->expired, 1);
+			}
+		}
+		place += size;
+	}
+	layer->swept[queue] = place;
+}
+
+/* Room of the dead goes back where they are many, though nobody asks for it. */
+static void compact_locked(struct layer *layer, unsigned queue, int64_t now)
+{
+	struct memory_log *log = &layer->logs[queue];
+	uint64_t end = log->tail + TIDY_BYTES;
+
+	if (layer->n_queued[queue] == 0 && memory_log_used(log)) {
+		memory_log_clear(log);
+	}
+	for (unsigned i = 0; i < TIDY_ENTRIES && log->tail < end &&
+			     dead_bytes(layer, queue) * DEAD_PART_TIDY > memory_log_used(log);
+	     i++) {
+		struct moves one = { 1, UINT64_MAX };
+
+		pass_locked(layer, queue, true, &one, now);
+	}
+}
+
+void memory_tidy_locked(struct layer *layer, int64_t now)
+{
+	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
+		sweep_locked(layer, queue, now);
+		compact_locked(layer, queue, now);
+	}
+	release_locked(layer);
+}
+
+static void evict_down_locked(struct layer *layer, int64_t now)
+{
+	while (over_bytes(layer, 0) && !is_empty(layer)) {
+		struct moves moves = { 1, UINT64_MAX };
+
+		evict_one_locked(layer, &moves, now);
+	}
+	release_locked(layer);
+}
+
+void memory_set_budget_locked(struct layer *layer, uint64_t max_bytes, int64_t now)
+{
+	size_t n_words = memory_index_words(&layer->index);
+	size_t n_words_max = words_max(max_bytes);
+
+	policy_limit(&layer->policy, max_bytes / MEMORY_GHOST_PART);
+	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
+		memory_log_limit(&layer->logs[queue], max_bytes);
+	}
+	layer->max_bytes = max_bytes;
+	if (n_words > n_words_max) {
+		/* As if the table were smaller already; else too much would go. */
+		layer->max_bytes += (n_words - n_words_max) * sizeof(uint64_t);
+		evict_down_locked(layer, now);
+		resize_locked(layer, n_words_max);
+		layer->max_bytes = max_bytes;
+	}
+	evict_down_locked(layer, now);
+}

@@ -1,0 +1,225 @@
+#include "layers/memory_store.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+/* memcached's clock ticks in seconds, so that items may end so much early. */
+#define EARLY_END_NS (CLOCK_NS_PER_S + CLOCK_COARSE_LAG_NS)
+
+uint64_t memory_entry_hash(const struct memory_head *head, const char *bytes)
+{
+	return hash_mix(hash_bytes(bytes + memory_key_offset(head), head->n_key), head->where);
+}
+
+_Atomic uint64_t *memory_word_at(const struct layer *layer, uint64_t hash, unsigned queue,
+				 uint64_t place)
+{
+	struct memory_ways ways = memory_index_ways(&layer->index, hash);
+	uint64_t wanted = memory_word(place, ways.tag, queue, 0);
+
+	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
+		_Atomic uint64_t *at = memory_index_way(&ways, i);
+		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+
+		if ((word & ~MEMORY_WORD_USES) == wanted) {
+			return at;
+		}
+	}
+	return NULL;
+}
+
+uint64_t memory_held_locked(const struct layer *layer)
+{
+	uint64_t held = memory_index_bytes(&layer->index) + policy_bytes(&layer->policy);
+
+	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
+		held += memory_log_used(&layer->logs[queue]);
+	}
+	return held;
+}
+
+static void gauges_locked(const struct layer *layer)
+{
+	gauge_set(&(*layer->counters)->items, layer->n_items);
+	gauge_set(&(*layer->counters)->bytes, layer->n_items ? memory_held_locked(layer) : 0);
+}
+
+void memory_unlink_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t size)
+{
+	unsigned queue = memory_word_queue(atomic_load_explicit(at, memory_order_relaxed));
+
+	atomic_store_explicit(at, 0, memory_order_relaxed);
+	layer->n_living[queue] -= size;
+	layer->n_queued[queue]--;
+	layer->n_items--;
+	gauges_locked(layer);
+}
+
+static uint64_t found_size(const struct memory_found *found)
+{
+	return memory_log_size(found->head.n_key, found->head.n_value,
+			       found->head.kind == MEMORY_ENTRY_WITH_CAS);
+}
+
+void memory_drop_locked(struct layer *layer, const struct memory_found *found)
+{
+	unsigned queue = memory_word_queue(found->word);
+	const struct policy_value value = {
+		.hash = memory_entry_hash(&found->head,
+					  memory_log_at(&layer->logs[queue], found->place)),
+		.queue = queue,
+		.uses = memory_word_uses(found->word),
+	};
+
+	policy_lost(&layer->policy, &value, layer->n_items);
+	memory_unlink_locked(layer, found->at, found_size(found));
+}
+
+static int64_t deadline_locked(struct layer *layer, int64_t now, int64_t known_ns)
+{
+	int64_t ttl = layer->options.ttl_ns;
+	int64_t deadline = known_ns == CLOCK_NEVER ? CLOCK_NEVER : known_ns - EARLY_END_NS;
+
+	if (ttl == 0) {
+		return deadline;
+	}
+	/* xorshift64 (Marsaglia 2003): spread, not secrecy, is wanted. */
+	layer->random ^= layer->random << 13;
+	layer->random ^= layer->random >> 7;
+	layer->random ^= layer->random << 17;
+	ttl -= (int64_t)((double)ttl * layer->options.ttl_jitter / 100 *
+			 (double)(layer->random % 1024) / 1024);
+	return ttl < deadline - now ? now + ttl : deadline;
+}
+
+static bool fits(const struct layer *layer, const struct memory_offer *offer)
+{
+	const struct memory_options *options = &layer->options;
+	uint64_t n = offer->key->n_wire + offer->n_value;
+
+	return n >= offer->n_value && n < MEMORY_VALUE_LIMIT &&
+	       (options->max_item_bytes == 0 || n <= options->max_item_bytes) &&
+	       memory_log_size(offer->key->n_wire, offer->n_value, offer->has_cas) <=
+		       memory_size_max(layer);
+}
+
+/* A free way, or that of the entry in the way that the policy would miss the least. */
+static _Atomic uint64_t *take_way_locked(struct layer *layer, const struct memory_ways *ways)
+{
+	_Atomic uint64_t *least = NULL;
+	uint64_t least_word = 0;
+	uint64_t least_age = 0;
+	const struct memory_log *log;
+	struct memory_head head;
+	uint64_t place;
+
+	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
+		_Atomic uint64_t *at = memory_index_way(ways, i);
+		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+		uint64_t age;
+
+		if (word == 0) {
+			return at;
+		}
+		log = &layer->logs[memory_word_queue(word)];
+		place = memory_log_place(memory_word_place(word), atomic_load(&log->head));
+		age = log->tail - place;
+		if (least == NULL || memory_word_queue(word) < memory_word_queue(least_word) ||
+		    (memory_word_queue(word) == memory_word_queue(least_word) && age > least_age)) {
+			least = at;
+			least_word = word;
+			least_age = age;
+		}
+	}
+	log = &layer->logs[memory_word_queue(least_word)];
+	place = memory_log_place(memory_word_place(least_word), atomic_load(&log->head));
+	memory_unlink_locked(layer, least, memory_log_head(log, place, &head));
+	counter_add(&(*layer->counters)->evictions, 1);
+	return least;
+}
+
+static void write_entry(struct memory_log *log, uint64_t place, const struct memory_offer *offer,
+			int64_t deadline_ns)
+{
+	const struct memory_head head = {
+		.kind = offer->has_cas ? MEMORY_ENTRY_WITH_CAS : MEMORY_ENTRY,
+		.n_value = (uint32_t)offer->n_value & (MEMORY_VALUE_LIMIT - 1),
+		.flags = offer->flags,
+		.n_key = (uint8_t)offer->key->n_wire,
+		.deadline = deadline_ns >> MEMORY_DEADLINE_SHIFT,
+		.where = offer->key->place,
+		.slot = offer->slot,
+	};
+	char *bytes = log->ring + (place & log->mask);
+
+	racy_write(bytes, &head, sizeof(head));
+	if (offer->has_cas) {
+		racy_write(bytes + sizeof(head), &offer->cas, sizeof(offer->cas));
+	}
+	bytes += memory_key_offset(&head);
+	racy_write(bytes, offer->key->wire, head.n_key);
+	if (offer->n_value) {
+		racy_write(bytes + head.n_key, offer->value, offer->n_value);
+	}
+}
+
+static void write_locked(struct layer *layer, const struct memory_offer *offer,
+			 const struct policy_value *as, int64_t deadline_ns, int64_t now)
+{
+	uint64_t size = memory_log_size(offer->key->n_wire, offer->n_value, offer->has_cas);
+	struct memory_log *log = &layer->logs[as->queue];
+	struct memory_ways ways;
+	_Atomic uint64_t *at;
+	uint64_t place;
+
+	/* Before room is made: the table's part of the budget counts then. */
+	memory_fit_index_locked(layer);
+	memory_make_room_locked(layer, as->queue, size, now);
+	place = memory_log_put(log, size);
+	write_entry(log, place, offer, deadline_ns);
+	ways = memory_index_ways(&layer->index, as->hash);
+	at = take_way_locked(layer, &ways);
+	atomic_store_explicit(at, memory_word(place, ways.tag, as->queue, as->uses),
+			      memory_order_release);
+	layer->n_living[as->queue] += size;
+	layer->n_queued[as->queue]++;
+	layer->n_items++;
+	gauges_locked(layer);
+}
+
+bool memory_put_locked(struct layer *layer, const struct memory_offer *offer,
+		       const struct memory_found *found, int64_t now)
+{
+	int64_t deadline = deadline_locked(layer, now, offer->deadline_ns);
+	bool acceptable = offer->slot != LAYER_SLOT_BUSY && fits(layer, offer) && deadline > now;
+	struct policy_value as = { .hash = memory_hash(offer->key) };
+
+	if (acceptable && found) {
+		as.queue = memory_word_queue(found->word);
+		as.uses = memory_word_uses(found->word);
+	} else if (acceptable) {
+		as.queue = policy_queue(&layer->policy, as.hash, layer->n_items);
+	}
+	if (found) {
+		memory_unlink_locked(layer, found->at, found_size(found));
+	}
+	if (acceptable) {
+		write_locked(layer, offer, &as, deadline, now);
+	}
+	memory_tidy_locked(layer, now);
+	return acceptable;
+}
+
+void memory_clear_locked(struct layer *layer)
+{
+	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
+		memory_log_clear(&layer->logs[queue]);
+		layer->n_queued[queue] = 0;
+		layer->n_living[queue] = 0;
+	}
+	memory_index_clear(&layer->index);
+	policy_clear(&layer->policy);
+	layer->n_items = 0;
+	gauges_locked(layer);
+}

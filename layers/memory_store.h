@@ -1,0 +1,116 @@
+/*
+ * memory_store.h - what the memory layer holds, and how that is changed; for
+ * memory*.c alone.
+ *
+ * memory.c finds and answers; memory_store.c puts and drops; memory_room.c
+ * makes room, keeps to the budget, and clears away what has ended.
+ *
+ * Each of the policy's queues is a log.  A functions ending in _locked wants the
+ * layer's lock; all others here are for any thread.
+ */
+#ifndef TOWER_LAYERS_MEMORY_STORE_H
+#define TOWER_LAYERS_MEMORY_STORE_H
+
+#include "base/hash.h"
+#include "base/lock.h"
+#include "layers/memory.h"
+#include "layers/memory_index.h"
+#include "layers/memory_log.h"
+#include "layers/policy.h"
+
+/* The table may take so large a part of the budget, and the policy's memory. */
+#define MEMORY_INDEX_PART 4
+#define MEMORY_GHOST_PART 16
+
+/* Words of the first table; it doubles when half of the words are taken. */
+#define MEMORY_INDEX_WORDS_MIN 64
+
+struct layer {
+	struct memory_index index;
+	struct memory_log logs[POLICY_QUEUES];
+	unsigned uses_max;
+	struct memory_options options;
+	struct layer_counters **counters;
+
+	struct lock lock;   /* guards: changes of index and logs, and everything below */
+	uint64_t max_bytes; /* the budget now, no more than options.max_bytes */
+	struct policy policy;
+	uint64_t n_items;
+	uint64_t n_queued[POLICY_QUEUES]; /* items by queue */
+	uint64_t n_living[POLICY_QUEUES]; /* bytes of entries that are in the index */
+	uint64_t swept[POLICY_QUEUES];	  /* places: entries before were asked whether they ended */
+	uint64_t random;		  /* for jitter */
+};
+
+/* An entry that a reader found, as it was while the log held it. */
+struct memory_found {
+	uint64_t place;
+	struct memory_head head;
+	_Atomic uint64_t *at;
+	uint64_t word;
+};
+
+/* What is to be stored, from a fill or from a write. */
+struct memory_offer {
+	const struct layer_key *key;
+	uint64_t slot;
+	const char *value;
+	size_t n_value;
+	uint32_t flags;
+	uint64_t cas;
+	bool has_cas;
+	int64_t deadline_ns;
+};
+
+static inline uint64_t memory_hash(const struct layer_key *key)
+{
+	return hash_mix(key->hash, key->place);
+}
+
+/* The hash of an entry in a log; its key is hashed again. */
+uint64_t memory_entry_hash(const struct memory_head *head, const char *bytes);
+
+/* The word that leads to the entry at a place of a queue's log, or NULL: it is dead. */
+_Atomic uint64_t *memory_word_at(const struct layer *layer, uint64_t hash, unsigned queue,
+				 uint64_t place);
+
+/* Bytes of everything held, what is dead included. */
+uint64_t memory_held_locked(const struct layer *layer);
+
+/*
+ * Offers the policy a value that went for want of nothing but time or truth, and
+ * unlinks it.  memory_unlink_locked() alone: the value is being replaced, or the
+ * policy knows already.  Its bytes stay until the log's head passes them.
+ */
+void memory_drop_locked(struct layer *layer, const struct memory_found *found);
+void memory_unlink_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t size);
+
+/*
+ * Stores the offer in place of `found` (NULL: nothing there), or at least makes
+ * sure that nothing older stays; false then.
+ */
+bool memory_put_locked(struct layer *layer, const struct memory_offer *offer,
+		       const struct memory_found *found, int64_t now);
+
+void memory_clear_locked(struct layer *layer);
+
+/* --- memory_room.c --- */
+
+/* Room for an entry of so many bytes in that queue, which fits for certain. */
+void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size, int64_t now);
+
+/* A larger table before it is too full, a smaller one where it is nearly empty. */
+void memory_fit_index_locked(struct layer *layer);
+
+/*
+ * A bounded part of what time asks for: drops entries that have ended, moves the
+ * living together where most of a log is dead, gives memory back.
+ */
+void memory_tidy_locked(struct layer *layer, int64_t now);
+
+/* The largest entry for which there can be room. */
+uint64_t memory_size_max(const struct layer *layer);
+
+void memory_set_budget_locked(struct layer *layer, uint64_t max_bytes, int64_t now);
+
+#endif
