@@ -61,6 +61,7 @@ help:
 	@echo 'check           all tests; needs the packages of scripts/deps'
 	@echo 'demo            scripts/demo'
 	@echo 'bench           the benchmarks of bench/'
+	@echo 'bench-traces    hit ratios of the policies over traces of requests'
 	@echo 'lint            include rule, clang-tidy, cppcheck, headers compile alone'
 	@echo 'format          clang-format over all sources'
 	@echo 'install         into $$(DESTDIR)$$(PREFIX)'
@@ -111,6 +112,15 @@ $(BUILD)/tests/coherence/litmus: $(LITMUS) $(call obj,tests/lib/servers.c)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached
 
+# Hit ratios over traces of requests: bench/traces/run.
+REPLAY = $(call obj,bench/traces/replay.c)
+
+$(BUILD)/bench/replay: $(REPLAY) $(call obj,$(BASE) $(LAYERS))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC)
+
+-include $(REPLAY:.o=.d)
+
 tests: $(BUILD)/tests/coherence/litmus
 -include $(LITMUS:.o=.d)
 
@@ -133,6 +143,9 @@ lint:
 bench: all
 	bench/run
 
+bench-traces:
+	BUILD=$(BUILD) bench/traces/run
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/tower \
 		$(DESTDIR)$(PREFIX)/share/doc/tower
@@ -148,6 +161,6 @@ clean:
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: all help tests check demo bench lint format install clean FORCE
+.PHONY: all help tests check demo bench bench-traces lint format install clean FORCE
 .SECONDARY:
 -include $(ALLOBJ:.o=.d)
