@@ -49,10 +49,12 @@ UNIT   = $(wildcard tests/unit/test_*.c)
 FAULTS = $(wildcard tests/faults/test_*.c)
 SHIMT  = $(wildcard tests/shim/test_*.c)
 TLIB   = $(wildcard tests/lib/*.c)
+ULIB   = $(wildcard tests/unit/lib/*.c)
+FUZZ   = $(wildcard tests/fuzz/fuzz_*.c)
 
 obj    = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 INNER  = $(call obj,$(BASE) $(LAYERS) $(CORE))
-ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(TLIB) $(UNIT) $(FAULTS) $(SHIMT))
+ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(TLIB) $(ULIB) $(UNIT) $(FAULTS) $(SHIMT))
 
 all: $(BUILD)/libtower.so $(BUILD)/tower
 
@@ -93,7 +95,7 @@ $(BUILD)/tower: $(INNER) $(call obj,$(CLI))
 
 # Unit and fault tests link everything but the shim; shim tests link libmemcached
 # and run bare and preloaded.
-$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(INNER) $(call obj,$(TLIB))
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(INNER) $(call obj,$(TLIB) $(ULIB))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) -lcmocka
 
@@ -104,6 +106,14 @@ $(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(INNER) $(call obj,$(TLI
 $(BUILD)/tests/shim/%: $(BUILD)/obj/tests/shim/%.o $(call obj,$(TLIB))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached -lcmocka
+
+# libFuzzer's programs: CC=clang SANITIZE=fuzzer-no-link,address; see tests/fuzz/run.
+$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(INNER) $(call obj,$(ULIB))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS)) -pthread -o $@ $(filter %.o,$^) \
+		$(LIBS_STATIC)
+
+fuzzers: $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ))
 
 # The litmus test of tests/coherence, a plain program that uses libmemcached.
 LITMUS = $(call obj,$(wildcard tests/coherence/*.c))
@@ -161,6 +171,6 @@ clean:
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: all help tests check demo bench bench-traces lint format install clean FORCE
+.PHONY: all help tests fuzzers check demo bench bench-traces lint format install clean FORCE
 .SECONDARY:
--include $(ALLOBJ:.o=.d)
+-include $(ALLOBJ:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(FUZZ))

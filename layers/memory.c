@@ -106,6 +106,7 @@ static void drop(struct layer *layer, const struct memory_found *found)
 	if ((word & ~MEMORY_WORD_USES) == (found->word & ~MEMORY_WORD_USES) &&
 	    memory_log_holds(&layer->logs[memory_word_queue(word)], found->place)) {
 		memory_drop_locked(layer, found);
+		memory_tidy_locked(layer, clock_coarse_ns());
 	}
 	lock_release(&layer->lock);
 }

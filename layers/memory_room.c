@@ -295,15 +295,6 @@ static void compact_locked(struct layer *layer, unsigned queue, int64_t now)
 	}
 }
 
-void memory_tidy_locked(struct layer *layer, int64_t now)
-{
-	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
-		sweep_locked(layer, queue, now);
-		compact_locked(layer, queue, now);
-	}
-	release_locked(layer);
-}
-
 static void evict_down_locked(struct layer *layer, int64_t now)
 {
 	while (over_bytes(layer, 0) && !is_empty(layer)) {
@@ -312,6 +303,17 @@ static void evict_down_locked(struct layer *layer, int64_t now)
 		evict_one_locked(layer, &moves, now);
 	}
 	release_locked(layer);
+}
+
+void memory_tidy_locked(struct layer *layer, int64_t now)
+{
+	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
+		sweep_locked(layer, queue, now);
+		compact_locked(layer, queue, now);
+	}
+	/* The policy may have come to remember more. */
+	evict_down_locked(layer, now);
+	memory_gauges_locked(layer);
 }
 
 void memory_set_budget_locked(struct layer *layer, uint64_t max_bytes, int64_t now)
@@ -332,4 +334,5 @@ void memory_set_budget_locked(struct layer *layer, uint64_t max_bytes, int64_t n
 		layer->max_bytes = max_bytes;
 	}
 	evict_down_locked(layer, now);
+	memory_gauges_locked(layer);
 }

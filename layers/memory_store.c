@@ -39,7 +39,7 @@ uint64_t memory_held_locked(const struct layer *layer)
 	return held;
 }
 
-static void gauges_locked(const struct layer *layer)
+void memory_gauges_locked(const struct layer *layer)
 {
 	gauge_set(&(*layer->counters)->items, layer->n_items);
 	gauge_set(&(*layer->counters)->bytes, layer->n_items ? memory_held_locked(layer) : 0);
@@ -53,7 +53,6 @@ void memory_unlink_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t si
 	layer->n_living[queue] -= size;
 	layer->n_queued[queue]--;
 	layer->n_items--;
-	gauges_locked(layer);
 }
 
 static uint64_t found_size(const struct memory_found *found)
@@ -185,7 +184,6 @@ static void write_locked(struct layer *layer, const struct memory_offer *offer,
 	layer->n_living[as->queue] += size;
 	layer->n_queued[as->queue]++;
 	layer->n_items++;
-	gauges_locked(layer);
 }
 
 bool memory_put_locked(struct layer *layer, const struct memory_offer *offer,
@@ -221,5 +219,5 @@ void memory_clear_locked(struct layer *layer)
 	memory_index_clear(&layer->index);
 	policy_clear(&layer->policy);
 	layer->n_items = 0;
-	gauges_locked(layer);
+	memory_gauges_locked(layer);
 }

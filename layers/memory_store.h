@@ -77,6 +77,9 @@ _Atomic uint64_t *memory_word_at(const struct layer *layer, uint64_t hash, unsig
 /* Bytes of everything held, what is dead included. */
 uint64_t memory_held_locked(const struct layer *layer);
 
+/* Tells the statistics what is held now: at the end of every change. */
+void memory_gauges_locked(const struct layer *layer);
+
 /*
  * Offers the policy a value that went for want of nothing but time or truth, and
  * unlinks it.  memory_unlink_locked() alone: the value is being replaced, or the
@@ -103,8 +106,8 @@ void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size,
 void memory_fit_index_locked(struct layer *layer);
 
 /*
- * A bounded part of what time asks for: drops entries that have ended, moves the
- * living together where most of a log is dead, gives memory back.
+ * Ends a change with a bounded part of what time asks for: drops entries that have
+ * ended, moves the living together where most of a log is dead, gives memory back.
  */
 void memory_tidy_locked(struct layer *layer, int64_t now);
 
