@@ -111,7 +111,7 @@ $(BUILD)/tests/shim/%: $(BUILD)/obj/tests/shim/%.o $(call obj,$(TLIB))
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(INNER) $(call obj,$(ULIB))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS)) -pthread -o $@ $(filter %.o,$^) \
-		$(LIBS_STATIC)
+		$(LIBS_STATIC) -lcmocka
 
 fuzzers: $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ))
 

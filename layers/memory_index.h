@@ -73,6 +73,16 @@ static inline struct memory_ways memory_index_ways(const struct memory_index *in
 	};
 }
 
+/* The line behind one of the table in use. */
+static inline _Atomic uint64_t *memory_index_next(const struct memory_index *index,
+						  _Atomic uint64_t *line)
+{
+	const struct memory_table *table = atomic_load_explicit(&index->now, memory_order_relaxed);
+	_Atomic uint64_t *next = line + MEMORY_INDEX_LINE;
+
+	return next == table->words + table->n_lines * MEMORY_INDEX_LINE ? table->words : next;
+}
+
 static inline _Atomic uint64_t *memory_index_way(const struct memory_ways *ways, unsigned i)
 {
 	return &ways->lines[i / MEMORY_INDEX_LINE][i % MEMORY_INDEX_LINE];

@@ -25,6 +25,8 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 	if (ring == MAP_FAILED) {
 		return false;
 	}
+	/* A huge page would hold more than is in use, at both ends. */
+	madvise(ring, size, MADV_NOHUGEPAGE);
 	log->ring = ring;
 	log->mask = size - 1;
 	log->page = (uint64_t)sysconf(_SC_PAGESIZE);

@@ -11,7 +11,7 @@
 
 /* ... and so large a part, also where no room is needed, in such steps. */
 #define DEAD_PART_TIDY 2
-#define TIDY_ENTRIES 4
+#define TIDY_ENTRIES 8
 #define TIDY_BYTES (UINT64_C(64) << 10)
 
 /* How many entries each change asks whether they have ended. */
@@ -231,12 +231,23 @@ static size_t words_max(uint64_t max_bytes)
 	return n;
 }
 
+bool memory_grow_index_locked(struct layer *layer)
+{
+	size_t n_words = memory_index_words(&layer->index);
+
+	if (layer->n_items * 2 < n_words || n_words * 2 > words_max(layer->max_bytes)) {
+		return false;
+	}
+	resize_locked(layer, n_words * 2);
+	return memory_index_words(&layer->index) > n_words;
+}
+
 void memory_fit_index_locked(struct layer *layer)
 {
 	size_t n_words = memory_index_words(&layer->index);
 
-	if ((layer->n_items + 1) * 2 > n_words && n_words * 2 <= words_max(layer->max_bytes)) {
-		resize_locked(layer, n_words * 2);
+	if ((layer->n_items + 1) * 4 > n_words * 3) {
+		memory_grow_index_locked(layer);
 	} else if (n_words > MEMORY_INDEX_WORDS_MIN && layer->n_items * INDEX_SPARE < n_words) {
 		resize_locked(layer, n_words / 4 < MEMORY_INDEX_WORDS_MIN ? MEMORY_INDEX_WORDS_MIN
 									  : n_words / 4);

@@ -7,6 +7,9 @@
 /* memcached's clock ticks in seconds, so that items may end so much early. */
 #define EARLY_END_NS (CLOCK_NS_PER_S + CLOCK_COARSE_LAG_NS)
 
+/* A free way is looked for in so many lines behind one that is full. */
+#define DISPLACE_LINES 16
+
 uint64_t memory_entry_hash(const struct memory_head *head, const char *bytes)
 {
 	return hash_mix(hash_bytes(bytes + memory_key_offset(head), head->n_key), head->where);
@@ -103,39 +106,125 @@ static bool fits(const struct layer *layer, const struct memory_offer *offer)
 		       memory_size_max(layer);
 }
 
-/* A free way, or that of the entry in the way that the policy would miss the least. */
-static _Atomic uint64_t *take_way_locked(struct layer *layer, const struct memory_ways *ways)
+/* Where a word leads; its head, and size if wanted. */
+static uint64_t word_head(const struct layer *layer, uint64_t word, struct memory_head *ret,
+			  const char **ret_bytes)
+{
+	const struct memory_log *log = &layer->logs[memory_word_queue(word)];
+	uint64_t place = memory_log_place(memory_word_place(word),
+					  atomic_load_explicit(&log->head, memory_order_relaxed));
+
+	*ret_bytes = memory_log_at(log, place);
+	return memory_log_head(log, place, ret);
+}
+
+static _Atomic uint64_t *free_in_line(_Atomic uint64_t *line)
+{
+	for (unsigned i = 0; i < MEMORY_INDEX_LINE; i++) {
+		if (atomic_load_explicit(&line[i], memory_order_relaxed) == 0) {
+			return &line[i];
+		}
+	}
+	return NULL;
+}
+
+/* A word of this line that may as well be in the next one: the line is its first. */
+static _Atomic uint64_t *movable_in_line(const struct layer *layer, _Atomic uint64_t *line)
+{
+	for (unsigned i = 0; i < MEMORY_INDEX_LINE; i++) {
+		struct memory_head head;
+		const char *bytes;
+
+		word_head(layer, atomic_load_explicit(&line[i], memory_order_relaxed), &head,
+			  &bytes);
+		if (memory_index_ways(&layer->index, memory_entry_hash(&head, bytes)).lines[0] ==
+		    line) {
+			return &line[i];
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Both lines are full: the nearest free way behind them is brought to the second,
+ * by moving a word of each line between to the next one.
+ */
+static _Atomic uint64_t *displace_locked(const struct layer *layer, const struct memory_ways *ways)
+{
+	_Atomic uint64_t *lines[DISPLACE_LINES] = { ways->lines[1] };
+	_Atomic uint64_t *free_way = NULL;
+	unsigned n = 0;
+
+	while (free_way == NULL && n + 1 < DISPLACE_LINES) {
+		n++;
+		lines[n] = memory_index_next(&layer->index, lines[n - 1]);
+		free_way = free_in_line(lines[n]);
+	}
+	while (free_way && n > 0) {
+		_Atomic uint64_t *from = movable_in_line(layer, lines[--n]);
+
+		if (from) {
+			atomic_store_explicit(free_way,
+					      atomic_load_explicit(from, memory_order_relaxed),
+					      memory_order_release);
+			atomic_store_explicit(from, 0, memory_order_release);
+		}
+		free_way = from;
+	}
+	return free_way;
+}
+
+/* Takes the way of the entry that the policy would miss the least. */
+static _Atomic uint64_t *evict_way_locked(struct layer *layer, const struct memory_ways *ways)
 {
 	_Atomic uint64_t *least = NULL;
 	uint64_t least_word = 0;
 	uint64_t least_age = 0;
-	const struct memory_log *log;
 	struct memory_head head;
-	uint64_t place;
+	const char *bytes;
 
 	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
 		_Atomic uint64_t *at = memory_index_way(ways, i);
 		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
-		uint64_t age;
+		unsigned queue = memory_word_queue(word);
+		const struct memory_log *log = &layer->logs[queue];
+		uint64_t age = log->tail - memory_log_place(memory_word_place(word), log->tail);
 
-		if (word == 0) {
-			return at;
-		}
-		log = &layer->logs[memory_word_queue(word)];
-		place = memory_log_place(memory_word_place(word), atomic_load(&log->head));
-		age = log->tail - place;
-		if (least == NULL || memory_word_queue(word) < memory_word_queue(least_word) ||
-		    (memory_word_queue(word) == memory_word_queue(least_word) && age > least_age)) {
+		if (least == NULL || queue < memory_word_queue(least_word) ||
+		    (queue == memory_word_queue(least_word) && age > least_age)) {
 			least = at;
 			least_word = word;
 			least_age = age;
 		}
 	}
-	log = &layer->logs[memory_word_queue(least_word)];
-	place = memory_log_place(memory_word_place(least_word), atomic_load(&log->head));
-	memory_unlink_locked(layer, least, memory_log_head(log, place, &head));
+	memory_unlink_locked(layer, least, word_head(layer, least_word, &head, &bytes));
 	counter_add(&(*layer->counters)->evictions, 1);
 	return least;
+}
+
+static _Atomic uint64_t *find_way_locked(const struct layer *layer, uint64_t hash)
+{
+	struct memory_ways ways = memory_index_ways(&layer->index, hash);
+	_Atomic uint64_t *at = free_in_line(ways.lines[0]);
+
+	at = at ? at : free_in_line(ways.lines[1]);
+	return at ? at : displace_locked(layer, &ways);
+}
+
+/* A way for a new word: in a larger table, or of another entry, if need be. */
+static _Atomic uint64_t *take_way_locked(struct layer *layer, uint64_t hash)
+{
+	_Atomic uint64_t *at = find_way_locked(layer, hash);
+	struct memory_ways ways;
+
+	if (at == NULL && memory_grow_index_locked(layer)) {
+		at = find_way_locked(layer, hash);
+	}
+	if (at == NULL) {
+		ways = memory_index_ways(&layer->index, hash);
+		at = evict_way_locked(layer, &ways);
+	}
+	return at;
 }
 
 static void write_entry(struct memory_log *log, uint64_t place, const struct memory_offer *offer,
@@ -168,18 +257,17 @@ static void write_locked(struct layer *layer, const struct memory_offer *offer,
 {
 	uint64_t size = memory_log_size(offer->key->n_wire, offer->n_value, offer->has_cas);
 	struct memory_log *log = &layer->logs[as->queue];
-	struct memory_ways ways;
 	_Atomic uint64_t *at;
 	uint64_t place;
 
 	/* Before room is made: the table's part of the budget counts then. */
 	memory_fit_index_locked(layer);
+	at = take_way_locked(layer, as->hash);
 	memory_make_room_locked(layer, as->queue, size, now);
 	place = memory_log_put(log, size);
 	write_entry(log, place, offer, deadline_ns);
-	ways = memory_index_ways(&layer->index, as->hash);
-	at = take_way_locked(layer, &ways);
-	atomic_store_explicit(at, memory_word(place, ways.tag, as->queue, as->uses),
+	atomic_store_explicit(at,
+			      memory_word(place, as->hash & MEMORY_WORD_TAG, as->queue, as->uses),
 			      memory_order_release);
 	layer->n_living[as->queue] += size;
 	layer->n_queued[as->queue]++;

@@ -22,7 +22,7 @@
 #define MEMORY_INDEX_PART 4
 #define MEMORY_GHOST_PART 16
 
-/* Words of the first table; it doubles when half of the words are taken. */
+/* Words of the first table; it doubles when three of four words are taken. */
 #define MEMORY_INDEX_WORDS_MIN 64
 
 struct layer {
@@ -101,6 +101,9 @@ void memory_clear_locked(struct layer *layer);
 
 /* Room for an entry of so many bytes in that queue, which fits for certain. */
 void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size, int64_t now);
+
+/* A table twice as large, if half of the words are taken and the budget allows; whether it is. */
+bool memory_grow_index_locked(struct layer *layer);
 
 /* A larger table before it is too full, a smaller one where it is nearly empty. */
 void memory_fit_index_locked(struct layer *layer);
