@@ -263,6 +263,27 @@ static void print_section(unsigned key, FILE *out)
 	}
 }
 
+/* What the budgets come to. */
+static void print_budget(const struct config *config, FILE *out)
+{
+	uint64_t host = config->memory_host_max_bytes;
+	char own[32];
+	char all[32];
+
+	if (!(config->tower_layers & CONFIG_LAYER_MEMORY)) {
+		return;
+	}
+	format_number(CONFIG_TYPE_BYTES, (int64_t)config->memory_max_bytes, own, sizeof(own));
+	if (host == 0) {
+		fprintf(out, "# memory: %s in each process, without a limit for all together\n",
+			own);
+		return;
+	}
+	format_number(CONFIG_TYPE_BYTES, (int64_t)host, all, sizeof(all));
+	fprintf(out, "# memory: %s in each of up to %" PRIu64 " processes, %s shared by more\n",
+		own, host / config->memory_max_bytes, all);
+}
+
 void config_print(const struct config *config, FILE *out)
 {
 	char value[CONFIG_TEXT_MAX];
@@ -287,6 +308,7 @@ void config_print(const struct config *config, FILE *out)
 			key == CONFIG_KEY_redis_url ? shown : value);
 	}
 	fputc('\n', out);
+	print_budget(config, out);
 	print_unknown_variables(out);
 }
 

@@ -8,6 +8,7 @@
 #include "base/fork.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "core/budget.h"
 #include "layers/memory.h"
 #include "layers/redis.h"
 
@@ -221,6 +222,12 @@ static void doubt_redis(void *owner)
 	atomic_fetch_add(&stats->redis->unclean, 1);
 }
 
+/* Also where nobody wants to read them, processes are counted there (core/budget.h). */
+static bool wants_stats(void)
+{
+	return config.stats_enabled || config.memory_host_max_bytes;
+}
+
 static bool open_locked(const struct tower_plug *plug)
 {
 	char path[CONFIG_TEXT_MAX];
@@ -232,8 +239,13 @@ static bool open_locked(const struct tower_plug *plug)
 	}
 	tower.config = config;
 	config_stats_path(&config, path, sizeof(path));
-	tower.stats =
-		stats_open(config.stats_enabled ? path : NULL, config.tower_name, &plug->names);
+	tower.stats = stats_open(wants_stats() ? path : NULL, config.tower_name, &plug->names);
+	if (config.memory_host_max_bytes && tower.stats && tower.stats->file == NULL) {
+		log_line(LOG_LEVEL_WARN,
+			 "memory.host_max_bytes: how many processes there are is not known; this "
+			 "one takes a %uth",
+			 STATS_BLOCKS_MAX);
+	}
 	tower.slots = open_slots(&whole);
 	if (tower.stats && tower.slots &&
 	    open_layers(plug, whole && (config.tower_layers & CONFIG_LAYER_MEMORY))) {
@@ -262,6 +274,7 @@ static struct tower *take_up(const struct tower_plug *plug)
 		if (inherited) {
 			stats_claim(inherited->stats);
 			slots_claim(inherited->slots);
+			budget_reset(inherited);
 			now = inherited;
 			inherited = NULL;
 		} else if (fork_safe && open_locked(plug)) {

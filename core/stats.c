@@ -204,6 +204,20 @@ void stats_thread(struct stats *stats)
 	errno = saved;
 }
 
+unsigned stats_processes(struct stats *stats)
+{
+	struct own *own = own_of(stats);
+	int saved = errno;
+	unsigned n = 0;
+
+	if (own->block != NO_BLOCK) {
+		stats_fold(&own->file, STATS_LOOKS);
+		n = stats_blocks_owned(&own->file);
+	}
+	errno = saved;
+	return n;
+}
+
 void stats_child(struct stats *stats)
 {
 	struct own *own = own_of(stats);

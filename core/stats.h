@@ -98,6 +98,12 @@ void stats_leave(struct stats *stats);
 void stats_close(struct stats **stats);
 
 /*
+ * How many processes count in the file, those that were found dead left out; 0 where
+ * this one does not, and nothing is known.  Any thread, at any time.
+ */
+unsigned stats_processes(struct stats *stats);
+
+/*
  * In the atfork child: counts go to private zeroed memory from now on, and the
  * parent's block is the parent's.  Async-signal-safe: no system call, no lock.
  */

@@ -156,6 +156,9 @@ int stats_block_claim(struct stats_file *file);
 /* Memory for the block's first n stripes; false where there is none. */
 bool stats_block_back(struct stats_file *file, unsigned block, unsigned n);
 
+/* How many blocks belong to a process, dead ones that nobody folded yet included. */
+unsigned stats_blocks_owned(struct stats_file *file);
+
 /* Ends our own block: its counts are final. */
 void stats_block_end(struct stats_file *file, unsigned block);
 

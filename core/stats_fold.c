@@ -327,6 +327,18 @@ int stats_block_claim(struct stats_file *file)
 	return i;
 }
 
+unsigned stats_blocks_owned(struct stats_file *file)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < STATS_BLOCKS_MAX; i++) {
+		uint64_t word = atomic_load_explicit(&file->head->owners[i], memory_order_relaxed);
+
+		n += stats_owner_kind(word) == STATS_OWNER_OWNED;
+	}
+	return n;
+}
+
 void stats_block_end(struct stats_file *file, unsigned block)
 {
 	/* Release: whoever folds it sees all that was counted. */

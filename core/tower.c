@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "core/budget.h"
 #include "core/expiry.h"
 
 /* memcached counts a flush's delay in its own seconds, up to one early or late. */
@@ -144,6 +145,7 @@ void tower_read_end(struct tower *tower, struct layer_batch *batch)
 	if (batch->n_hits == above || batch->probe) {
 		return;
 	}
+	budget_keep(tower);
 	bound_ends(tower, batch);
 	for (uint8_t i = 0; i + 1 < batch->at; i++) {
 		const struct tower_layer *layer = &tower->layers[i];
@@ -207,6 +209,7 @@ static void settle(struct tower *tower, struct layer_write *write,
 		write->slot = slots_leave(tower->slots, ticket);
 	}
 	write->outcome = outcome;
+	budget_keep(tower);
 	tell(tower, write, LAYER_PRIVATE);
 }
 

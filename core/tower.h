@@ -33,8 +33,9 @@ struct tower {
 	struct slots *slots;
 	struct tower_layer layers[TOWER_LAYERS_MAX]; /* in the order of the walk */
 	uint8_t n_layers;
-	uint8_t authority;	  /* place of the memcached layer */
-	_Atomic uint64_t flushes; /* of the domain, as far as private layers have followed */
+	uint8_t authority;		/* place of the memcached layer */
+	_Atomic int64_t budget_next_ns; /* core/budget.h */
+	_Atomic uint64_t flushes;	/* of the domain, as far as private layers have followed */
 };
 
 /*

@@ -178,6 +178,12 @@ struct layer_ops {
 	/* Holds nothing of any key any more.  NULL: nothing to do. */
 	void (*flush)(struct layer *layer);
 
+	/*
+	 * Holds no more than so many bytes from now on, overhead counted, and no more
+	 * than it was opened with.  NULL: it has no budget.
+	 */
+	void (*set_budget)(struct layer *layer, uint64_t max_bytes);
+
 	/* Frees everything; NULL in *layer afterwards.  NULL is accepted. */
 	void (*close)(struct layer **layer);
 

@@ -299,7 +299,7 @@ static void memory_flush(struct layer *layer)
 	lock_release(&layer->lock);
 }
 
-void memory_set_budget(struct layer *layer, uint64_t max_bytes)
+static void memory_set_budget(struct layer *layer, uint64_t max_bytes)
 {
 	uint64_t most = layer->options.max_bytes;
 
@@ -389,6 +389,7 @@ const struct layer_ops memory_ops = {
 	.fill = memory_fill,
 	.written = memory_written,
 	.flush = memory_flush,
+	.set_budget = memory_set_budget,
 	.close = memory_close,
 	.prepare = memory_prepare,
 	.parent = memory_parent,

@@ -38,14 +38,11 @@ struct memory_options {
 
 extern const struct layer_ops memory_ops;
 
-/* NULL where memory is out.  `counters` is borrowed for the layer's life; the pointer
- * it points at is exchanged after a fork. */
-struct layer *memory_open(const struct memory_options *options, struct layer_counters **counters);
-
 /*
- * The budget from now on, at most options.max_bytes.  Whatever is above a smaller
- * one has gone when this returns, so that it may take milliseconds.
+ * NULL where memory is out.  What is above a smaller budget has gone when
+ * set_budget() returns, so that it may take milliseconds.  `counters` is borrowed for
+ * the layer's life; the pointer it points at is exchanged after a fork.
  */
-void memory_set_budget(struct layer *layer, uint64_t max_bytes);
+struct layer *memory_open(const struct memory_options *options, struct layer_counters **counters);
 
 #endif

@@ -238,7 +238,7 @@ static void test_smaller_budget__gives_memory_back_at_once(void **state)
 		}
 		assert_true(own_bytes(layer, PAGE_PRESENT) > 13 << 20);
 		for (uint64_t budget = 8 << 20; budget >= 1 << 20; budget /= 2) {
-			memory_set_budget(layer, budget);
+			memory_ops.set_budget(layer, budget);
 			assert_true(counted.bytes <= budget);
 			assert_true(counted.bytes > budget / 2);
 			assert_true(own_bytes(layer, PAGE_PRESENT) <= budget + budget / 10);
@@ -247,7 +247,7 @@ static void test_smaller_budget__gives_memory_back_at_once(void **state)
 			fill(layer, k, 100);
 		}
 		assert_true(own_bytes(layer, PAGE_PRESENT) <= (1 << 20) + (1 << 20) / 10);
-		memory_set_budget(layer, 16 << 20);
+		memory_ops.set_budget(layer, 16 << 20);
 		for (unsigned k = 0; k < 30000; k++) {
 			fill(layer, k, 100);
 		}
@@ -293,7 +293,7 @@ static void test_overhead_per_small_entry__is_bounded(void **state)
 		assert_int_equal(counted.items, n);
 		if (policy == POLICY_S3FIFO) {
 			/* What is remembered of those that went counts as well. */
-			memory_set_budget(layer, counted.bytes + counted.bytes / 16);
+			memory_ops.set_budget(layer, counted.bytes + counted.bytes / 16);
 			for (unsigned k = n; k < 2 * n; k++) {
 				fill(layer, k, 100);
 			}
@@ -385,7 +385,7 @@ static void test_no_memory_for_a_larger_table__forgets_and_goes_on(void **state)
 			fill(layer, k, 100);
 			n_hits += ask(layer, k);
 		}
-		memory_set_budget(layer, 1 << 20);
+		memory_ops.set_budget(layer, 1 << 20);
 		assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
 		assert_int_equal(n_hits, 10000);
 		assert_true(SANITIZED ||

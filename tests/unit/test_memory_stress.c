@@ -259,8 +259,8 @@ static void *work(void *arg)
 		} else if (what < 990) {
 			invalidate(thread);
 		} else if (what < 998) {
-			memory_set_budget(thread->run->layer,
-					  thread->run->max_bytes >> next_of(thread, 4));
+			memory_ops.set_budget(thread->run->layer,
+					      thread->run->max_bytes >> next_of(thread, 4));
 		} else {
 			flush(thread);
 		}

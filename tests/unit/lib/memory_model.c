@@ -310,7 +310,7 @@ static void write_one(struct model *model)
 static void set_budget(struct model *model)
 {
 	model->budget = model->options.max_bytes >> next_of(model, 8);
-	memory_set_budget(model->layer, model->budget);
+	memory_ops.set_budget(model->layer, model->budget);
 	model->budget = model->budget > MEMORY_BYTES_MIN ? model->budget : MEMORY_BYTES_MIN;
 	model->ample = false;
 }
