@@ -43,21 +43,37 @@ static bool is_entry_of(const struct layer *layer, uint64_t word, const struct l
 	return memory_log_holds(log, place);
 }
 
-static bool find(const struct layer *layer, const struct layer_key *key, struct memory_found *ret)
+static bool find_among(const struct layer *layer, const struct memory_ways *ways,
+		       const struct layer_key *key, struct memory_found *ret)
 {
-	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
-
 	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
-		_Atomic uint64_t *at = memory_index_way(&ways, i);
+		_Atomic uint64_t *at = memory_index_way(ways, i);
 		uint64_t word = atomic_load_explicit(at, memory_order_acquire);
 
-		if (word && (word & MEMORY_WORD_TAG) == ways.tag &&
+		if (word && (word & MEMORY_WORD_TAG) == ways->tag &&
 		    is_entry_of(layer, word, key, ret)) {
 			ret->at = at;
 			return true;
 		}
 	}
 	return false;
+}
+
+static bool find(const struct layer *layer, const struct layer_key *key, struct memory_found *ret)
+{
+	uint64_t hash = memory_hash(key);
+	struct memory_ways ways = memory_index_ways(&layer->index, hash);
+	const struct memory_table *before;
+
+	if (find_among(layer, &ways, key, ret)) {
+		return true;
+	}
+	before = memory_index_before(&layer->index);
+	if (before == NULL) {
+		return false;
+	}
+	ways = memory_table_ways(before, hash);
+	return find_among(layer, &ways, key, ret);
 }
 
 /* False where the program's memory is out, or the entry went meanwhile. */

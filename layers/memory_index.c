@@ -74,46 +74,64 @@ void memory_index_close(struct memory_index *index)
 
 size_t memory_index_bytes(const struct memory_index *index)
 {
-	return table_bytes(atomic_load_explicit(&index->now, memory_order_relaxed));
+	const struct memory_table *before = memory_index_before(index);
+
+	return table_bytes(atomic_load_explicit(&index->now, memory_order_relaxed)) +
+	       (before ? table_bytes(before) : 0);
 }
 
 size_t memory_index_words(const struct memory_index *index)
 {
-	return memory_index_bytes(index) / sizeof(uint64_t);
+	return atomic_load_explicit(&index->now, memory_order_relaxed)->n_lines * MEMORY_INDEX_LINE;
 }
 
-struct memory_table *memory_index_table(struct memory_index *index, size_t n_words)
+bool memory_index_exchange(struct memory_index *index, size_t n_words)
 {
-	return table_of(index, n_words);
+	struct memory_table *now = atomic_load_explicit(&index->now, memory_order_relaxed);
+	struct memory_table *other = table_of(index, n_words);
+
+	if (other == NULL || other == now) {
+		return false;
+	}
+	index->n_moved = 0;
+	atomic_store_explicit(&index->before, now, memory_order_release);
+	atomic_store_explicit(&index->now, other, memory_order_release);
+	return true;
 }
 
-void memory_index_exchange(struct memory_index *index, struct memory_table *table)
+/* A reader that still looks there finds nothing from now on. */
+static void forget_before(struct memory_index *index)
 {
-	struct memory_table *before = atomic_load_explicit(&index->now, memory_order_relaxed);
+	struct memory_table *before = atomic_load_explicit(&index->before, memory_order_relaxed);
 
-	atomic_store_explicit(&index->now, table, memory_order_release);
-	/* A reader that still looks there finds nothing from now on. */
-	table_empty(before);
+	atomic_store_explicit(&index->before, NULL, memory_order_release);
+	if (before) {
+		table_empty(before);
+	}
 }
 
-bool memory_table_put(struct memory_table *table, uint64_t hash, uint64_t word)
+_Atomic uint64_t *memory_index_next_moved(struct memory_index *index, size_t *n_looks)
 {
-	size_t line = (hash >> 16) & (table->n_lines - 1);
+	const struct memory_table *before = memory_index_before(index);
 
-	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
-		size_t at = (line + i / MEMORY_INDEX_LINE) & (table->n_lines - 1);
-		_Atomic uint64_t *way =
-			&table->words[at * MEMORY_INDEX_LINE + i % MEMORY_INDEX_LINE];
+	while (before && index->n_moved < before->n_lines * MEMORY_INDEX_LINE) {
+		_Atomic uint64_t *at = &before->words[index->n_moved];
 
-		if (atomic_load_explicit(way, memory_order_relaxed) == 0) {
-			atomic_store_explicit(way, word, memory_order_relaxed);
-			return true;
+		if (*n_looks == 0) {
+			return NULL;
+		}
+		--*n_looks;
+		index->n_moved++;
+		if (atomic_load_explicit(at, memory_order_relaxed)) {
+			return at;
 		}
 	}
-	return false;
+	forget_before(index);
+	return NULL;
 }
 
 void memory_index_clear(struct memory_index *index)
 {
+	forget_before(index);
 	table_empty(atomic_load_explicit(&index->now, memory_order_relaxed));
 }

@@ -8,9 +8,10 @@
  *
  * Readers need no lock: they find candidates and compare keys in the log.  They
  * change nothing but the uses.  Everything else is done under the layer's
- * lock.  The table changes its size by being exchanged; an old one stays mapped,
- * but empty, for readers that still look at it, and for the next time that its
- * size is wanted.
+ * lock.  The table changes its size by being exchanged for another, into which the
+ * words are moved by and by; until then who does not find a key there looks into
+ * the one before.  An old one stays mapped, but empty, for readers that still
+ * look at it, and for the next time that its size is wanted.
  */
 #ifndef TOWER_LAYERS_MEMORY_INDEX_H
 #define TOWER_LAYERS_MEMORY_INDEX_H
@@ -44,6 +45,8 @@ struct memory_table {
 
 struct memory_index {
 	_Atomic(struct memory_table *) now;
+	_Atomic(struct memory_table *) before;		 /* NULL: all words have moved */
+	size_t n_moved;					 /* words of it that were looked at */
 	struct memory_table tables[MEMORY_INDEX_TABLES]; /* by the logarithm of n_lines */
 };
 
@@ -56,13 +59,14 @@ struct memory_ways {
 bool memory_index_open(struct memory_index *index, size_t n_words);
 void memory_index_close(struct memory_index *index);
 
-/* Bytes of the table in use. */
+/* Bytes of the tables in use. */
 size_t memory_index_bytes(const struct memory_index *index);
+
+/* Words of the table that is filled now. */
 size_t memory_index_words(const struct memory_index *index);
 
-static inline struct memory_ways memory_index_ways(const struct memory_index *index, uint64_t hash)
+static inline struct memory_ways memory_table_ways(const struct memory_table *table, uint64_t hash)
 {
-	const struct memory_table *table = atomic_load_explicit(&index->now, memory_order_acquire);
 	size_t line = (hash >> 16) & (table->n_lines - 1);
 	size_t next = (line + 1) & (table->n_lines - 1);
 
@@ -81,6 +85,17 @@ static inline _Atomic uint64_t *memory_index_next(const struct memory_index *ind
 	_Atomic uint64_t *next = line + MEMORY_INDEX_LINE;
 
 	return next == table->words + table->n_lines * MEMORY_INDEX_LINE ? table->words : next;
+}
+
+static inline struct memory_ways memory_index_ways(const struct memory_index *index, uint64_t hash)
+{
+	return memory_table_ways(atomic_load_explicit(&index->now, memory_order_acquire), hash);
+}
+
+/* The table whose words are being moved, or NULL. */
+static inline const struct memory_table *memory_index_before(const struct memory_index *index)
+{
+	return atomic_load_explicit(&index->before, memory_order_acquire);
 }
 
 static inline _Atomic uint64_t *memory_index_way(const struct memory_ways *ways, unsigned i)
@@ -124,17 +139,16 @@ static inline void memory_word_use(_Atomic uint64_t *at, uint64_t word, unsigned
 }
 
 /*
- * A table of so many words, a power of two and not as many as now; all empty.  It
- * becomes the one in use when memory_index_exchange() is called.  NULL where
- * memory is out.
+ * A table of so many words, a power of two, is filled from now on; all empty.
+ * False, and nothing changes, where memory is out.  The words of the one before
+ * are the caller's to move, before the next exchange: memory_index_next_moved()
+ * gives the next one that is taken; NULL after the last, or where it has looked at
+ * *n_looks words, which it counts down.
  */
-struct memory_table *memory_index_table(struct memory_index *index, size_t n_words);
-void memory_index_exchange(struct memory_index *index, struct memory_table *table);
+bool memory_index_exchange(struct memory_index *index, size_t n_words);
+_Atomic uint64_t *memory_index_next_moved(struct memory_index *index, size_t *n_looks);
 
-/* Puts a word into a table that is not in use yet; false: no way is free. */
-bool memory_table_put(struct memory_table *table, uint64_t hash, uint64_t word);
-
-/* Empties the table in use. */
+/* Empties the tables in use. */
 void memory_index_clear(struct memory_index *index);
 
 #endif

@@ -20,6 +20,12 @@
 /* A table so many times larger than wanted is exchanged for a smaller one. */
 #define INDEX_SPARE 16
 
+/* How many words of a table before are looked at with each change. */
+#define MOVE_WORDS 64
+
+/* An entry of such a part of the budget is large. */
+#define LARGE_PART 8
+
 /* What may still be moved. */
 struct moves {
 	unsigned n_entries;
@@ -187,37 +193,33 @@ void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size,
 	release_locked(layer);
 }
 
-/* All living entries into a table of another size; those that find no way there go. */
-static void resize_locked(struct layer *layer, size_t n_words)
+/*
+ * Looks at so many words of the table before and moves those that are taken; the
+ * ones that find no way go.
+ */
+static void move_words_locked(struct layer *layer, size_t n_looks)
 {
-	const struct memory_table *now =
-		atomic_load_explicit(&layer->index.now, memory_order_relaxed);
-	struct memory_table *other = memory_index_table(&layer->index, n_words);
+	_Atomic uint64_t *at;
 
-	if (other == NULL || other == now) {
-		return;
-	}
-	for (size_t i = 0; i < memory_index_words(&layer->index); i++) {
-		_Atomic uint64_t *at = &now->words[i];
+	while ((at = memory_index_next_moved(&layer->index, &n_looks)) != NULL) {
 		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 		const struct memory_log *log = &layer->logs[memory_word_queue(word)];
-		struct memory_head head;
-		uint64_t place;
-		uint64_t size;
-
-		if (word == 0) {
-			continue;
-		}
-		place = memory_log_place(memory_word_place(word),
+		uint64_t place =
+			memory_log_place(memory_word_place(word),
 					 atomic_load_explicit(&log->head, memory_order_relaxed));
-		size = memory_log_head(log, place, &head);
-		if (!memory_table_put(other, memory_entry_hash(&head, memory_log_at(log, place)),
-				      word)) {
+		struct memory_head head;
+		uint64_t size = memory_log_head(log, place, &head);
+		_Atomic uint64_t *to = memory_free_way_locked(
+			layer, memory_entry_hash(&head, memory_log_at(log, place)));
+
+		if (to) {
+			atomic_store_explicit(to, word, memory_order_release);
+			atomic_store_explicit(at, 0, memory_order_release);
+		} else {
 			memory_unlink_locked(layer, at, size);
 			counter_add(&(*layer->counters)->evictions, 1);
 		}
 	}
-	memory_index_exchange(&layer->index, other);
 }
 
 /* The most words for which there is room in a budget. */
@@ -238,19 +240,26 @@ bool memory_grow_index_locked(struct layer *layer)
 	if (layer->n_items * 2 < n_words || n_words * 2 > words_max(layer->max_bytes)) {
 		return false;
 	}
-	resize_locked(layer, n_words * 2);
-	return memory_index_words(&layer->index) > n_words;
+	move_words_locked(layer, SIZE_MAX);
+	return memory_index_exchange(&layer->index, n_words * 2);
 }
 
-void memory_fit_index_locked(struct layer *layer)
+void memory_fit_index_locked(struct layer *layer, uint64_t size)
 {
 	size_t n_words = memory_index_words(&layer->index);
+	size_t n_fewer = n_words / 4;
 
+	/* Two tables and a large entry might be more than the budget. */
+	move_words_locked(layer, size > layer->max_bytes / LARGE_PART ? SIZE_MAX : MOVE_WORDS);
+	if (memory_index_before(&layer->index)) {
+		return;
+	}
 	if ((layer->n_items + 1) * 4 > n_words * 3) {
 		memory_grow_index_locked(layer);
 	} else if (n_words > MEMORY_INDEX_WORDS_MIN && layer->n_items * INDEX_SPARE < n_words) {
-		resize_locked(layer, n_words / 4 < MEMORY_INDEX_WORDS_MIN ? MEMORY_INDEX_WORDS_MIN
-									  : n_words / 4);
+		memory_index_exchange(&layer->index, n_fewer > MEMORY_INDEX_WORDS_MIN
+							     ? n_fewer
+							     : MEMORY_INDEX_WORDS_MIN);
 	}
 }
 
@@ -332,6 +341,7 @@ void memory_set_budget_locked(struct layer *layer, uint64_t max_bytes, int64_t n
 	size_t n_words = memory_index_words(&layer->index);
 	size_t n_words_max = words_max(max_bytes);
 
+	move_words_locked(layer, SIZE_MAX);
 	policy_limit(&layer->policy, max_bytes / MEMORY_GHOST_PART);
 	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
 		memory_log_limit(&layer->logs[queue], max_bytes);
@@ -341,7 +351,8 @@ void memory_set_budget_locked(struct layer *layer, uint64_t max_bytes, int64_t n
 		/* As if the table were smaller already; else too much would go. */
 		layer->max_bytes += (n_words - n_words_max) * sizeof(uint64_t);
 		evict_down_locked(layer, now);
-		resize_locked(layer, n_words_max);
+		memory_index_exchange(&layer->index, n_words_max);
+		move_words_locked(layer, SIZE_MAX);
 		layer->max_bytes = max_bytes;
 	}
 	evict_down_locked(layer, now);

@@ -15,14 +15,11 @@ uint64_t memory_entry_hash(const struct memory_head *head, const char *bytes)
 	return hash_mix(hash_bytes(bytes + memory_key_offset(head), head->n_key), head->where);
 }
 
-_Atomic uint64_t *memory_word_at(const struct layer *layer, uint64_t hash, unsigned queue,
-				 uint64_t place)
+/* The way that holds this word, whatever its uses. */
+static _Atomic uint64_t *way_of(const struct memory_ways *ways, uint64_t wanted)
 {
-	struct memory_ways ways = memory_index_ways(&layer->index, hash);
-	uint64_t wanted = memory_word(place, ways.tag, queue, 0);
-
 	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
-		_Atomic uint64_t *at = memory_index_way(&ways, i);
+		_Atomic uint64_t *at = memory_index_way(ways, i);
 		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 
 		if ((word & ~MEMORY_WORD_USES) == wanted) {
@@ -30,6 +27,21 @@ _Atomic uint64_t *memory_word_at(const struct layer *layer, uint64_t hash, unsig
 		}
 	}
 	return NULL;
+}
+
+_Atomic uint64_t *memory_word_at(const struct layer *layer, uint64_t hash, unsigned queue,
+				 uint64_t place)
+{
+	const struct memory_table *before = memory_index_before(&layer->index);
+	struct memory_ways ways = memory_index_ways(&layer->index, hash);
+	uint64_t wanted = memory_word(place, ways.tag, queue, 0);
+	_Atomic uint64_t *at = way_of(&ways, wanted);
+
+	if (at == NULL && before) {
+		ways = memory_table_ways(before, hash);
+		at = way_of(&ways, wanted);
+	}
+	return at;
 }
 
 uint64_t memory_held_locked(const struct layer *layer)
@@ -202,7 +214,7 @@ static _Atomic uint64_t *evict_way_locked(struct layer *layer, const struct memo
 	return least;
 }
 
-static _Atomic uint64_t *find_way_locked(const struct layer *layer, uint64_t hash)
+_Atomic uint64_t *memory_free_way_locked(const struct layer *layer, uint64_t hash)
 {
 	struct memory_ways ways = memory_index_ways(&layer->index, hash);
 	_Atomic uint64_t *at = free_in_line(ways.lines[0]);
@@ -214,11 +226,11 @@ static _Atomic uint64_t *find_way_locked(const struct layer *layer, uint64_t has
 /* A way for a new word: in a larger table, or of another entry, if need be. */
 static _Atomic uint64_t *take_way_locked(struct layer *layer, uint64_t hash)
 {
-	_Atomic uint64_t *at = find_way_locked(layer, hash);
+	_Atomic uint64_t *at = memory_free_way_locked(layer, hash);
 	struct memory_ways ways;
 
 	if (at == NULL && memory_grow_index_locked(layer)) {
-		at = find_way_locked(layer, hash);
+		at = memory_free_way_locked(layer, hash);
 	}
 	if (at == NULL) {
 		ways = memory_index_ways(&layer->index, hash);
@@ -261,7 +273,7 @@ static void write_locked(struct layer *layer, const struct memory_offer *offer,
 	uint64_t place;
 
 	/* Before room is made: the table's part of the budget counts then. */
-	memory_fit_index_locked(layer);
+	memory_fit_index_locked(layer, size);
 	at = take_way_locked(layer, as->hash);
 	memory_make_room_locked(layer, as->queue, size, now);
 	place = memory_log_put(log, size);

@@ -74,6 +74,9 @@ uint64_t memory_entry_hash(const struct memory_head *head, const char *bytes);
 _Atomic uint64_t *memory_word_at(const struct layer *layer, uint64_t hash, unsigned queue,
 				 uint64_t place);
 
+/* A free way in the table that is filled now, or NULL. */
+_Atomic uint64_t *memory_free_way_locked(const struct layer *layer, uint64_t hash);
+
 /* Bytes of everything held, what is dead included. */
 uint64_t memory_held_locked(const struct layer *layer);
 
@@ -105,8 +108,11 @@ void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size,
 /* A table twice as large, if half of the words are taken and the budget allows; whether it is. */
 bool memory_grow_index_locked(struct layer *layer);
 
-/* A larger table before it is too full, a smaller one where it is nearly empty. */
-void memory_fit_index_locked(struct layer *layer);
+/*
+ * A larger table before it is too full, a smaller one where it is nearly empty; some
+ * of the words that still have to move into it, all of them for a large entry.
+ */
+void memory_fit_index_locked(struct layer *layer, uint64_t size);
 
 /*
  * Ends a change with a bounded part of what time asks for: drops entries that have

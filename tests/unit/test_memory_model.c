@@ -45,6 +45,7 @@ static void run_policy(enum policy_kind policy)
 	assert_true(seen.n_misses > seen.n_operations / 20);
 	assert_true(seen.n_evictions > 1000);
 	assert_true(seen.n_expired > 1000);
+	assert_true(seen.n_moving > 500);
 }
 
 static void test_random_operations_under_lru__agree_with_a_naive_map(void **state)

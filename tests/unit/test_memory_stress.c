@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -34,8 +35,8 @@ struct run {
 	struct layer_counters counted;
 	struct layer_counters *counters;
 	uint64_t max_bytes;
-	/* Versions below were overwritten. */
-	_Atomic uint64_t oldest[KEYS];
+	_Atomic uint64_t written[KEYS]; /* the last version whose write has ended */
+	_Atomic uint64_t oldest[KEYS];	/* versions below were overwritten or flushed */
 	_Atomic uint64_t versions;
 	_Atomic uint64_t n_hits;
 	pthread_mutex_t writing[KEYS]; /* guards: the order of one key's writes */
@@ -102,26 +103,29 @@ static size_t make_value(struct thread *thread, unsigned k, uint64_t version)
 	return sizeof(value) + n;
 }
 
-/* fail() is for the main thread; abort() says it as well. */
-static void need(bool well)
+/* fail() is for the main thread. */
+static void need(bool well, const char *what)
 {
 	if (!well) {
+		fprintf(stderr, "not so: %s\n", what);
 		abort();
 	}
 }
+
+#define NEED(what) need(what, #what)
 
 static void check_hit(struct run *run, unsigned k, uint64_t oldest, struct layer_item *item)
 {
 	struct value value;
 
 	atomic_fetch_add_explicit(&run->n_hits, 1, memory_order_relaxed);
-	need(item->n_value >= sizeof(value));
+	NEED(item->n_value >= sizeof(value));
 	memcpy(&value, item->value, sizeof(value));
-	need(value.key == k);
-	need(value.n == item->n_value - sizeof(value));
-	need(value.sum == hash_bytes(item->value + sizeof(value), value.n));
-	need(value.version >= oldest);
-	need(!item->has_cas || item->cas == value.version);
+	NEED(value.key == k);
+	NEED(value.n == item->n_value - sizeof(value));
+	NEED(value.sum == hash_bytes(item->value + sizeof(value), value.n));
+	NEED(value.version >= oldest);
+	NEED(!item->has_cas || item->cas == value.version);
 	free(item->value);
 }
 
@@ -213,18 +217,19 @@ static void change(struct thread *thread)
 		fill(thread, k, version);
 		break;
 	}
+	atomic_store(&run->written[k], version);
 	raise_to(&run->oldest[k], version);
 	pthread_mutex_unlock(&run->writing[k]);
 }
 
-/* All that was written when it began is void. */
+/* What had been written when it began is void. */
 static void flush(struct thread *thread)
 {
 	struct run *run = thread->run;
 	uint64_t before[KEYS];
 
 	for (unsigned k = 0; k < KEYS; k++) {
-		before[k] = atomic_load(&run->oldest[k]);
+		before[k] = atomic_load(&run->written[k]);
 	}
 	memory_ops.flush(run->layer);
 	for (unsigned k = 0; k < KEYS; k++) {
@@ -242,7 +247,7 @@ static void invalidate(struct thread *thread)
 				     .allocator = { take_malloc, give_free, NULL } };
 
 	memory_ops.get(thread->run->layer, &batch);
-	need(item.answer == LAYER_MISS);
+	NEED(item.answer == LAYER_MISS);
 }
 
 static void *work(void *arg)

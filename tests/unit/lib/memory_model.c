@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "layers/memory_store.h"
 
-#define KEYS 64
+#define KEYS 1200
 #define VALUE_MAX 70000
 #define START_NS (1000 * CLOCK_NS_PER_S)
 /* What memcached's clock may be early, and ours late (layers/memory_store.c). */
@@ -63,6 +63,15 @@ static unsigned next_of(struct model *model, unsigned n)
 	return next(model) % n;
 }
 
+/* Half of the time one of a few. */
+static unsigned next_key(struct model *model)
+{
+	unsigned low = next(model);
+	unsigned high = next(model);
+
+	return (high % 2 ? low % 32 : low + high * 256) % KEYS;
+}
+
 /* --- what is asked and stored --- */
 
 static void make_keys(struct model *model)
@@ -70,10 +79,11 @@ static void make_keys(struct model *model)
 	for (unsigned k = 0; k < KEYS; k++) {
 		/* Pairs of the same bytes at different places. */
 		unsigned text = k / 2;
-		size_t n = 1 + (size_t)text * 7 % (LAYER_KEY_MAX - 1);
+		size_t n = 2 + (size_t)text * 7 % (LAYER_KEY_MAX - 1);
 
 		memset(model->keys[k], 'a' + (int)(text % 26), n);
-		model->keys[k][0] = (char)('0' + text);
+		model->keys[k][0] = (char)(text % 256);
+		model->keys[k][1] = (char)(text / 256);
 		model->key_sizes[k] = n;
 		model->slots[k] = k;
 	}
@@ -222,7 +232,7 @@ static const char *get(struct model *model, unsigned n)
 	size_t n_hits = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		keys[i] = next_of(model, KEYS);
+		keys[i] = next_key(model);
 		items[i].key = key_of(model, keys[i]);
 		items[i].slot = model->slots[keys[i]];
 	}
@@ -246,7 +256,7 @@ static void fill(struct model *model, unsigned n)
 	struct layer_batch batch = { .items = items, .n_items = n };
 
 	for (unsigned i = 0; i < n; i++) {
-		unsigned k = next_of(model, KEYS);
+		unsigned k = next_key(model);
 		size_t n_value = next_size(model);
 		unsigned how = next(model);
 
@@ -281,7 +291,7 @@ static void fill(struct model *model, unsigned n)
 
 static void write_one(struct model *model)
 {
-	unsigned k = next_of(model, KEYS);
+	unsigned k = next_key(model);
 	size_t n_value = next_size(model);
 	struct layer_write write = {
 		.verb = (enum layer_verb)next_of(model, LAYER_TOUCH + 1),
@@ -333,7 +343,7 @@ static const char *step(struct model *model)
 		write_one(model);
 	} else if (what < 60) {
 		/* Another process has written. */
-		model->slots[next_of(model, KEYS)] += KEYS;
+		model->slots[next_key(model)] += KEYS;
 	} else if (what < 62) {
 		model->now += next(model) * (CLOCK_NS_PER_S / 64);
 		clock_fake(model->now, 1700000000);
@@ -382,6 +392,7 @@ const char *memory_model_books(struct layer *layer)
 {
 	const struct memory_table *table = atomic_load(&layer->index.now);
 	uint64_t n_entries = 0;
+	const struct memory_table *before = memory_index_before(&layer->index);
 	uint64_t n_words = 0;
 
 	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
@@ -391,6 +402,9 @@ const char *memory_model_books(struct layer *layer)
 	}
 	for (size_t i = 0; i < memory_index_words(&layer->index); i++) {
 		n_words += atomic_load(&table->words[i]) != 0;
+	}
+	for (size_t i = 0; before && i < before->n_lines * MEMORY_INDEX_LINE; i++) {
+		n_words += atomic_load(&before->words[i]) != 0;
 	}
 	UNLESS(n_entries == layer->n_items, "items are miscounted");
 	UNLESS(n_words == n_entries, "words lead nowhere");
@@ -416,7 +430,7 @@ static bool open_model(struct model *model)
 	model->options = (struct memory_options){
 		.policy = (enum policy_kind)next_of(model, 3),
 		.max_bytes = budgets[budget],
-		.max_items = next_of(model, 4) ? 0 : 1 + next_of(model, KEYS),
+		.max_items = next_of(model, 4) ? 0 : 1 + next(model),
 		.max_item_bytes = next_of(model, 4) ? 0 : 1000,
 		.ttl_ns = next_of(model, 2) ? 0 : (int64_t)next(model) * CLOCK_NS_PER_S / 16,
 		.ttl_jitter = next_of(model, 101),
@@ -447,6 +461,7 @@ const char *memory_model_run(const uint8_t *bytes, size_t n, struct memory_model
 	while (why == NULL && model->n) {
 		why = step(model);
 		why = why ? why : limits(model);
+		model->seen.n_moving += memory_index_before(&model->layer->index) != NULL;
 		if (why == NULL && (model->n == 0 || ++model->seen.n_operations % 64 == 0)) {
 			why = memory_model_books(model->layer);
 		}
@@ -454,6 +469,7 @@ const char *memory_model_run(const uint8_t *bytes, size_t n, struct memory_model
 	seen->n_operations += model->seen.n_operations;
 	seen->n_hits += model->seen.n_hits;
 	seen->n_misses += model->seen.n_misses;
+	seen->n_moving += model->seen.n_moving;
 	seen->n_evictions += atomic_load(&model->counted.evictions);
 	seen->n_expired += atomic_load(&model->counted.expired);
 	memory_ops.close(&model->layer);

@@ -22,6 +22,7 @@ struct memory_model_seen {
 	uint64_t n_misses;
 	uint64_t n_evictions;
 	uint64_t n_expired;
+	uint64_t n_moving; /* operations after which there were two tables */
 };
 
 /*
