@@ -3,6 +3,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/pages.h"
+
 #define WAYS 8
 #define BUCKET_BYTES (WAYS * sizeof(uint32_t))
 
@@ -61,9 +63,8 @@ static void make_table(struct ghost *ghost, uint64_t window)
 	if (n <= ghost->n_buckets) {
 		return;
 	}
-	words = mmap(NULL, n * BUCKET_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		     -1, 0);
-	if (words == MAP_FAILED) {
+	words = pages_reserve(n * BUCKET_BYTES);
+	if (words == NULL) {
 		return;
 	}
 	drop_table(ghost);

@@ -9,6 +9,9 @@
 /* What a batch does at a time: with one taking of the lock, or ahead of the processor. */
 #define CHUNK 16
 
+/* A smaller table is in the processor's cache anyway, and mostly its entries. */
+#define PREFETCH_WORDS 65536
+
 /* --- reading, without a lock --- */
 
 /*
@@ -203,6 +206,7 @@ static void prefetch(const struct layer *layer, const struct layer_item *items, 
 
 static void memory_get(struct layer *layer, struct layer_batch *batch)
 {
+	bool ahead = batch->n_items > 1 && memory_index_words(&layer->index) >= PREFETCH_WORDS;
 	int64_t now = clock_coarse_ns();
 	uint64_t hits = 0;
 	uint64_t misses = 0;
@@ -210,7 +214,7 @@ static void memory_get(struct layer *layer, struct layer_batch *batch)
 	for (size_t i = 0; i < batch->n_items; i++) {
 		struct layer_item *item = &batch->items[i];
 
-		if (i % CHUNK == 0 && batch->n_items > 1) {
+		if (ahead && i % CHUNK == 0) {
 			size_t left = batch->n_items - i;
 
 			prefetch(layer, item, left < CHUNK ? left : CHUNK);

@@ -3,20 +3,27 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/pages.h"
+
 static size_t table_bytes(const struct memory_table *table)
 {
 	return table->n_lines * MEMORY_INDEX_LINE * sizeof(*table->words);
 }
+
+/* Tables of many huge pages: words are asked for at random. */
+#define HUGE_BYTES_MIN (UINT64_C(4) << 20)
 
 static bool table_open(struct memory_table *table, size_t n_lines)
 {
 	void *words;
 
 	table->n_lines = n_lines;
-	words = mmap(NULL, table_bytes(table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		     -1, 0);
-	if (words == MAP_FAILED) {
+	words = pages_reserve(table_bytes(table));
+	if (words == NULL) {
 		return false;
+	}
+	if (table_bytes(table) >= HUGE_BYTES_MIN) {
+		madvise(words, table_bytes(table), MADV_HUGEPAGE);
 	}
 	table->words = words;
 	return true;

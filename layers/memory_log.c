@@ -4,8 +4,18 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/pages.h"
+
 /* Pages behind the head go back in so large a part of what may be in use. */
 #define RELEASE_PART 128
+
+/*
+ * From such a limit on huge pages are asked for: a hit at a random place then waits for
+ * one miss of the processor's less (362 ns and 289 ns with a million entries).  In a
+ * smaller ring they would hold too much more than is in use, at both ends.
+ */
+#define HUGE_LIMIT_MIN (UINT64_C(256) << 20)
+#define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
 
 #define RING_MIN (UINT64_C(64) << 10)
 
@@ -20,16 +30,14 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 	while (size < limit) {
 		size *= 2;
 	}
-	ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		    -1, 0);
-	if (ring == MAP_FAILED) {
+	ring = pages_reserve(size);
+	if (ring == NULL) {
 		return false;
 	}
-	/* A huge page would hold more than is in use, at both ends. */
-	madvise(ring, size, MADV_NOHUGEPAGE);
+	madvise(ring, size, limit >= HUGE_LIMIT_MIN ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	log->ring = ring;
 	log->mask = size - 1;
-	log->page = (uint64_t)sysconf(_SC_PAGESIZE);
+	log->page = limit >= HUGE_LIMIT_MIN ? HUGE_PAGE_BYTES : (uint64_t)sysconf(_SC_PAGESIZE);
 	memory_log_limit(log, limit);
 	/* Not 0: the word of place 0 would be that of no entry. */
 	log->tail = size;
@@ -42,14 +50,6 @@ void memory_log_close(struct memory_log *log)
 {
 	if (log->ring) {
 		munmap(log->ring, log->mask + 1);
-	}
-}
-
-void memory_log_limit(struct memory_log *log, uint64_t limit)
-{
-	log->piece = limit / RELEASE_PART;
-	if (log->piece < log->page) {
-		log->piece = log->page;
 	}
 }
 
@@ -99,6 +99,40 @@ static void give_back(const struct memory_log *log, uint64_t from, uint64_t to)
 	madvise(log->ring + (from & log->mask), to - from, MADV_DONTNEED);
 }
 
+static uint64_t round_down(uint64_t n, uint64_t unit)
+{
+	return n & ~(unit - 1);
+}
+
+/* What the last huge page holds beyond the tail goes back; more of them will not come. */
+static void leave_huge_pages(struct memory_log *log, uint64_t page)
+{
+	uint64_t from = round_down(log->tail + page - 1, page);
+	uint64_t to = round_down(log->tail + HUGE_PAGE_BYTES - 1, HUGE_PAGE_BYTES);
+	uint64_t end = round_down(atomic_load_explicit(&log->head, memory_order_relaxed), page) +
+		       log->mask + 1;
+
+	madvise(log->ring, log->mask + 1, MADV_NOHUGEPAGE);
+	log->page = page;
+	to = to < end ? to : end;
+	if (from < to) {
+		give_back(log, from, to);
+	}
+}
+
+void memory_log_limit(struct memory_log *log, uint64_t limit)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (limit < HUGE_LIMIT_MIN && log->page > page) {
+		leave_huge_pages(log, page);
+	}
+	log->piece = limit / RELEASE_PART;
+	if (log->piece < log->page) {
+		log->piece = log->page;
+	}
+}
+
 /*
  * Where the budget is smaller than the address space the ring wanders through
  * all of it, and the pages behind the head must go.  Those a whole ring behind
@@ -107,8 +141,8 @@ static void give_back(const struct memory_log *log, uint64_t from, uint64_t to)
 void memory_log_release(struct memory_log *log)
 {
 	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
-	uint64_t to = head & ~(log->page - 1);
-	uint64_t oldest = (log->tail - (log->mask + 1) + log->page - 1) & ~(log->page - 1);
+	uint64_t to = round_down(head, log->page);
+	uint64_t oldest = round_down(log->tail - (log->mask + 1) + log->page - 1, log->page);
 
 	if (log->released < oldest) {
 		log->released = oldest;
@@ -145,5 +179,5 @@ void memory_log_clear(struct memory_log *log)
 	atomic_store_explicit(&log->head, log->tail, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	madvise(log->ring, log->mask + 1, MADV_DONTNEED);
-	log->released = log->tail & ~(log->page - 1);
+	log->released = round_down(log->tail, log->page);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -226,12 +227,16 @@ static void test_ten_turnovers_of_mixed_sizes__stay_within_the_budget(void **sta
 		turn_over(policy, 16 << 20);
 		turn_over(policy, 5000 * 1000);
 	}
+	if (!SANITIZED) {
+		/* In huge pages, where the kernel gives them. */
+		turn_over(POLICY_S3FIFO, 256 << 20);
+	}
 }
 
-static void test_smaller_budget__gives_memory_back_at_once(void **state)
+static void become_smaller(uint64_t max_bytes)
 {
 	for (enum policy_kind policy = POLICY_LRU; policy <= POLICY_S3FIFO; policy++) {
-		struct layer *layer = open_with(policy, 16 << 20, 0);
+		struct layer *layer = open_with(policy, max_bytes, 0);
 
 		for (unsigned k = 0; k < 200000; k++) {
 			fill(layer, k, 20);
@@ -254,6 +259,13 @@ static void test_smaller_budget__gives_memory_back_at_once(void **state)
 		assert_int_equal(counted.items >= 30000, 1);
 		done(layer);
 	}
+}
+
+static void test_smaller_budget__gives_memory_back_at_once(void **state)
+{
+	become_smaller(16 << 20);
+	/* From one with huge pages. */
+	become_smaller(256 << 20);
 }
 
 static void test_ended_entries__give_memory_back_by_and_by(void **state)
@@ -305,6 +317,26 @@ static void test_overhead_per_small_entry__is_bounded(void **state)
 		assert_true(overhead <= 64);
 		done(layer);
 	}
+}
+
+static void test_program_that_locks_its_memory__has_no_more_than_is_in_use(void **state)
+{
+	struct layer *layer;
+	struct rlimit may;
+
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &may), 0);
+	/* Sanitizers map more than can be locked; so may a user who is not root. */
+	if (!SANITIZED && (geteuid() == 0 || may.rlim_cur == RLIM_INFINITY)) {
+		assert_int_equal(mlockall(MCL_FUTURE), 0);
+	}
+	layer = open_with(POLICY_S3FIFO, 16 << 20, 0);
+	assert_true(own_bytes(layer, PAGE_PRESENT) < 1 << 20);
+	for (unsigned k = 0; k < 200000; k++) {
+		fill(layer, k, 100);
+	}
+	assert_true(own_bytes(layer, PAGE_PRESENT) <= 16 << 20);
+	munlockall();
+	done(layer);
 }
 
 /* --- children --- */
@@ -403,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_smaller_budget__gives_memory_back_at_once),
 		cmocka_unit_test(test_ended_entries__give_memory_back_by_and_by),
 		cmocka_unit_test(test_overhead_per_small_entry__is_bounded),
+		cmocka_unit_test(test_program_that_locks_its_memory__has_no_more_than_is_in_use),
 		cmocka_unit_test(test_child__shares_what_it_only_reads_and_harms_nothing),
 		cmocka_unit_test(test_no_memory_for_a_larger_table__forgets_and_goes_on),
 	};
