@@ -23,6 +23,10 @@ WARN     += -Werror
 CPPFLAGS += -DTOWER_DEVELOPER
 else
 CPPFLAGS += -DNDEBUG
+# What is installed is compiled as a whole: a hit goes through a dozen small functions.
+ifeq ($(SANITIZE)$(findstring gcc,$(CC)),gcc)
+STD      += -flto=auto
+endif
 endif
 # A planted fault, for tests that must notice it (base/fault.def).
 ifdef FAULT

@@ -203,17 +203,31 @@ static bool refresh(struct tower *tower, struct shim_state *state, memcached_st 
 	return state->fresh;
 }
 
+static bool is_fresh(const struct shim_state *state, const memcached_st *handle)
+{
+	return state->fresh && state->servers_seen == handle->servers &&
+	       state->n_servers == handle->number_of_hosts;
+}
+
+const struct shim_state *shim_state_at_once(const memcached_st *handle)
+{
+	const struct shim_state *state = last.state;
+
+	if (last.handle != handle || state == NULL ||
+	    last.forgotten != atomic_load_explicit(&forgotten, memory_order_acquire)) {
+		return NULL;
+	}
+	return is_fresh(state, handle) && !state->buffered && !state->unread && !state->results
+		       ? state
+		       : NULL;
+}
+
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle)
 {
 	int before = errno;
 	struct shim_state *state = look_up(handle, true);
 
-	if (state == NULL) {
-		return NULL;
-	}
-	if ((!state->fresh || state->servers_seen != handle->servers ||
-	     state->n_servers != handle->number_of_hosts) &&
-	    !refresh(tower, state, handle)) {
+	if (state && !is_fresh(state, handle) && !refresh(tower, state, handle)) {
 		state = NULL;
 	}
 	errno = before;

@@ -80,7 +80,8 @@ static enum shim_reason add_items(struct shim_results *results, const struct shi
 		const char *key = request->keys[i];
 		size_t n_key = request->lengths[i];
 		struct shim_key item;
-		enum shim_reason reason = shim_item_read(state, read, key, n_key, &item);
+		enum shim_reason reason = shim_item_read(state, read->handle, read->group,
+							 read->n_group, key, n_key, &item);
 
 		if (reason != REASON_none) {
 			return reason;
