@@ -2,15 +2,19 @@
 
 stat.py FILE calls FUNCTION    calls of the function that the shim saw
 stat.py FILE hits LAYER
+stat.py FILE passed            reasons for which calls were passed on, by name
 """
 
 import json
 import sys
 
-path, kind, name = sys.argv[1:]
+path, kind = sys.argv[1:3]
+name = "".join(sys.argv[3:])
 with open(path) as text:
     total = json.load(text)["total"]
 if kind == "calls":
     print(total["calls"].get(name, 0))
+elif kind == "passed":
+    print(" ".join(sorted(reason for reason, n in total["passed"].items() if n)))
 else:
     print(sum(layer["hits"] for layer in total["layers"] if layer["name"] == name))
