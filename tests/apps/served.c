@@ -69,6 +69,7 @@ static uint64_t gets_of_both(void)
 struct kind {
 	const char *name;
 	bool ketama;
+	bool with_buckets; /* virtual ones, on both servers */
 	bool with_prefix;
 	bool by_key;
 	bool with_cas;
@@ -84,10 +85,33 @@ struct kind {
 	memcached_pool_st *pool;
 };
 
-static memcached_st *new_handle(const struct kind *kind)
+static void spread_by_buckets(memcached_st *handle)
 {
-	memcached_st *handle = memcached_create(NULL);
+	const uint32_t map[] = { 0, 1, 0, 1 };
 
+	memcached_server_add_unix_socket(handle, sockets[1]);
+	if (memcached_bucket_set(handle, map, NULL, 4, 0) != MEMCACHED_SUCCESS) {
+		fail("virtual buckets were refused");
+	}
+}
+
+static memcached_st *take_by_options(struct kind *kind)
+{
+	char options[512];
+
+	snprintf(options, sizeof(options), "--SOCKET=\"%s\" --NAMESPACE=\"options:\" %s",
+		 sockets[0], kind->binary ? "--BINARY-PROTOCOL" : "--TCP-NODELAY");
+	return memcached(options, strlen(options));
+}
+
+static memcached_st *new_handle(struct kind *kind)
+{
+	memcached_st *handle;
+
+	if (kind->take == take_by_options) {
+		return kind->take(kind);
+	}
+	handle = memcached_create(NULL);
 	memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_BINARY_PROTOCOL, kind->binary);
 	if (kind->with_cas) {
 		memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_SUPPORT_CAS, 1);
@@ -106,6 +130,9 @@ static memcached_st *new_handle(const struct kind *kind)
 	if (kind->ketama) {
 		memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_KETAMA, 1);
 		memcached_server_add_unix_socket(handle, sockets[1]);
+	}
+	if (kind->with_buckets) {
+		spread_by_buckets(handle);
 	}
 	return handle;
 }
@@ -156,6 +183,8 @@ static struct kind kinds[] = {
 	{ "prefix", .with_prefix = true, KEEP },
 	{ "master", .by_key = true, KEEP },
 	{ "cas", .with_cas = true, KEEP },
+	{ "options", .take = take_by_options, .give = give_up },
+	{ "buckets", .with_buckets = true, KEEP },
 	{ "clone", .take = take_clone, .give = give_up },
 	{ "pool", POOL },
 	{ "ketama", .ketama = true, KEEP },
