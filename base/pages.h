@@ -1,17 +1,38 @@
 /*
- * pages.h - memory straight from the kernel, for what goes back there in parts.
+ * pages.h - anonymous memory of a process, by pages.
  *
- * Any thread may call anything here.
+ * Large mappings ask for huge pages, so that what lies in them costs fewer
+ * misses of the processor's address cache (Linux, admin-guide/mm/transhuge).
+ * Any thread may call anything here; errno is preserved.
  */
 #ifndef TOWER_BASE_PAGES_H
 #define TOWER_BASE_PAGES_H
 
-#include <stdint.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Mappings of so many bytes and more are aligned to it and may use pages of this size. */
+#define PAGES_HUGE_BYTES ((size_t)2 << 20)
 
 /*
- * Zeroed memory that costs nothing until it is written to, also in a program
- * that called mlockall(MCL_FUTURE).  NULL where there is none; munmap() frees it.
+ * n bytes of zeros, for which no swap is reserved, and which cost nothing until
+ * they are written to, also in a program that called mlockall(MCL_FUTURE); NULL
+ * where there are none.  `huge` asks for huge pages: memory then comes and goes
+ * PAGES_HUGE_BYTES at a time.  Without it none will be huge, whatever the
+ * system's default.
  */
-void *pages_reserve(uint64_t n_bytes);
+void *pages_map(size_t n, bool huge);
+
+/* No page of these will be huge from now on; those that are stay so. */
+void pages_no_huge(void *start, size_t n);
+
+/* n is that of pages_map(). */
+void pages_unmap(void *start, size_t n);
+
+/*
+ * Gives memory back; it reads as zeros from then on.  False where it does not go
+ * (the program locked it, mlockall(2)): then it is as it was.
+ */
+bool pages_release(void *start, size_t n);
 
 #endif

@@ -1,7 +1,6 @@
 #include "layers/ghost.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/pages.h"
 
@@ -29,7 +28,7 @@ size_t ghost_bytes(const struct ghost *ghost)
 static void drop_table(struct ghost *ghost)
 {
 	if (ghost->words) {
-		munmap(ghost->words, ghost_bytes(ghost));
+		pages_unmap(ghost->words, ghost_bytes(ghost));
 	}
 	ghost->words = NULL;
 	ghost->n_buckets = 0;
@@ -63,7 +62,7 @@ static void make_table(struct ghost *ghost, uint64_t window)
 	if (n <= ghost->n_buckets) {
 		return;
 	}
-	words = pages_reserve(n * BUCKET_BYTES);
+	words = pages_map(n * BUCKET_BYTES, false);
 	if (words == NULL) {
 		return;
 	}

@@ -1,7 +1,6 @@
 #include "layers/memory_index.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/pages.h"
 
@@ -10,20 +9,15 @@ static size_t table_bytes(const struct memory_table *table)
 	return table->n_lines * MEMORY_INDEX_LINE * sizeof(*table->words);
 }
 
-/* Tables of many huge pages: words are asked for at random. */
-#define HUGE_BYTES_MIN (UINT64_C(4) << 20)
-
 static bool table_open(struct memory_table *table, size_t n_lines)
 {
 	void *words;
 
 	table->n_lines = n_lines;
-	words = pages_reserve(table_bytes(table));
+	/* Keys are all over it: no part of it stays untouched for long. */
+	words = pages_map(table_bytes(table), true);
 	if (words == NULL) {
 		return false;
-	}
-	if (table_bytes(table) >= HUGE_BYTES_MIN) {
-		madvise(words, table_bytes(table), MADV_HUGEPAGE);
 	}
 	table->words = words;
 	return true;
@@ -31,11 +25,11 @@ static bool table_open(struct memory_table *table, size_t n_lines)
 
 /*
  * Empties the table and gives its memory back; anonymous pages come back as
- * zeros.  Pages that the program locked (mlockall) do not go back.
+ * zeros.
  */
 static void table_empty(struct memory_table *table)
 {
-	if (madvise((void *)table->words, table_bytes(table), MADV_DONTNEED) == 0) {
+	if (pages_release((void *)table->words, table_bytes(table))) {
 		return;
 	}
 	for (size_t i = 0; i < table->n_lines * MEMORY_INDEX_LINE; i++) {
@@ -73,8 +67,10 @@ bool memory_index_open(struct memory_index *index, size_t n_words)
 void memory_index_close(struct memory_index *index)
 {
 	for (unsigned i = 0; i < MEMORY_INDEX_TABLES; i++) {
-		if (index->tables[i].words) {
-			munmap((void *)index->tables[i].words, table_bytes(&index->tables[i]));
+		struct memory_table *table = &index->tables[i];
+
+		if (table->words) {
+			pages_unmap((void *)table->words, table_bytes(table));
 		}
 	}
 }

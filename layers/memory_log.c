@@ -1,7 +1,6 @@
 #include "layers/memory_log.h"
 
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/pages.h"
@@ -15,7 +14,6 @@
  * smaller ring they would hold too much more than is in use, at both ends.
  */
 #define HUGE_LIMIT_MIN (UINT64_C(256) << 20)
-#define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
 
 #define RING_MIN (UINT64_C(64) << 10)
 
@@ -30,14 +28,13 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 	while (size < limit) {
 		size *= 2;
 	}
-	ring = pages_reserve(size);
+	ring = pages_map(size, limit >= HUGE_LIMIT_MIN);
 	if (ring == NULL) {
 		return false;
 	}
-	madvise(ring, size, limit >= HUGE_LIMIT_MIN ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	log->ring = ring;
 	log->mask = size - 1;
-	log->page = limit >= HUGE_LIMIT_MIN ? HUGE_PAGE_BYTES : (uint64_t)sysconf(_SC_PAGESIZE);
+	log->page = limit >= HUGE_LIMIT_MIN ? PAGES_HUGE_BYTES : (uint64_t)sysconf(_SC_PAGESIZE);
 	memory_log_limit(log, limit);
 	/* Not 0: the word of place 0 would be that of no entry. */
 	log->tail = size;
@@ -49,7 +46,7 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 void memory_log_close(struct memory_log *log)
 {
 	if (log->ring) {
-		munmap(log->ring, log->mask + 1);
+		pages_unmap(log->ring, log->mask + 1);
 	}
 }
 
@@ -93,10 +90,10 @@ static void give_back(const struct memory_log *log, uint64_t from, uint64_t to)
 	uint64_t left = log->mask + 1 - (from & log->mask);
 
 	if (to - from > left) {
-		madvise(log->ring + (from & log->mask), left, MADV_DONTNEED);
+		pages_release(log->ring + (from & log->mask), left);
 		from += left;
 	}
-	madvise(log->ring + (from & log->mask), to - from, MADV_DONTNEED);
+	pages_release(log->ring + (from & log->mask), to - from);
 }
 
 static uint64_t round_down(uint64_t n, uint64_t unit)
@@ -108,11 +105,11 @@ static uint64_t round_down(uint64_t n, uint64_t unit)
 static void leave_huge_pages(struct memory_log *log, uint64_t page)
 {
 	uint64_t from = round_down(log->tail + page - 1, page);
-	uint64_t to = round_down(log->tail + HUGE_PAGE_BYTES - 1, HUGE_PAGE_BYTES);
+	uint64_t to = round_down(log->tail + PAGES_HUGE_BYTES - 1, PAGES_HUGE_BYTES);
 	uint64_t end = round_down(atomic_load_explicit(&log->head, memory_order_relaxed), page) +
 		       log->mask + 1;
 
-	madvise(log->ring, log->mask + 1, MADV_NOHUGEPAGE);
+	pages_no_huge(log->ring, log->mask + 1);
 	log->page = page;
 	to = to < end ? to : end;
 	if (from < to) {
@@ -178,6 +175,6 @@ void memory_log_clear(struct memory_log *log)
 {
 	atomic_store_explicit(&log->head, log->tail, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
-	madvise(log->ring, log->mask + 1, MADV_DONTNEED);
+	pages_release(log->ring, log->mask + 1);
 	log->released = round_down(log->tail, log->page);
 }

@@ -203,17 +203,36 @@ static bool refresh(struct tower *tower, struct shim_state *state, memcached_st 
 	return state->fresh;
 }
 
+static bool is_fresh(const struct shim_state *state, const memcached_st *handle)
+{
+	return state->fresh && state->servers_seen == handle->servers &&
+	       state->n_servers == handle->number_of_hosts;
+}
+
+struct shim_state *shim_state_last(const memcached_st *handle)
+{
+	return last.handle == handle && last.forgotten == atomic_load_explicit(&forgotten,
+									       memory_order_acquire)
+		       ? last.state
+		       : NULL;
+}
+
+const struct shim_state *shim_state_at_once(const memcached_st *handle)
+{
+	const struct shim_state *state = shim_state_last(handle);
+
+	return state && is_fresh(state, handle) && !state->buffered && !state->unread &&
+			       !state->results
+		       ? state
+		       : NULL;
+}
+
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle)
 {
 	int before = errno;
 	struct shim_state *state = look_up(handle, true);
 
-	if (state == NULL) {
-		return NULL;
-	}
-	if ((!state->fresh || state->servers_seen != handle->servers ||
-	     state->n_servers != handle->number_of_hosts) &&
-	    !refresh(tower, state, handle)) {
+	if (state && !is_fresh(state, handle) && !refresh(tower, state, handle)) {
 		state = NULL;
 	}
 	errno = before;
@@ -242,7 +261,7 @@ void shim_forget(const memcached_st *handle)
 	lock_release(&table_lock);
 	if (found) {
 		atomic_fetch_add(&forgotten, 1);
-		shim_drop_results(&found->state);
+		shim_end_results(&found->state);
 		servers_free(&found->state);
 		if (found->state.doubts) {
 			slots_abandon(shim_tower()->slots, &found->state.doubts);

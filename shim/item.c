@@ -89,16 +89,6 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	return state->refused;
 }
 
-enum shim_reason shim_item_read(const struct shim_state *state, const struct memcached_read *read,
-				const char *key, size_t n_key, struct shim_key *ret_key)
-{
-	if (read->group && read->n_group) {
-		return shim_item(state, read->handle, read->group, read->n_group, key, n_key,
-				 ret_key);
-	}
-	return shim_item(state, read->handle, key, n_key, key, n_key, ret_key);
-}
-
 /* libmemcached exports no way to clear a handle's errors but that of a server's. */
 static void clear_errors(memcached_st *handle)
 {

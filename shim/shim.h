@@ -77,6 +77,13 @@ struct tower *shim_tower(void);
 struct shim_frame *shim_pause(void);
 void shim_resume(struct shim_frame *frame);
 
+/*
+ * The tower, where a call of this thread would be an outer one and nothing has to
+ * be prepared for it; else NULL, and shim_begin() knows.
+ */
+struct tower *shim_at_once(void);
+
+void shim_count(struct tower *tower, enum shim_call call);
 void shim_count_passed(struct tower *tower, enum shim_reason reason);
 
 /* --- handles.c --- */
@@ -106,12 +113,23 @@ struct shim_state {
 	bool buffered;	     /* writes may wait in the handle's buffer */
 	bool unread;	     /* results may wait on the handle's connections */
 	struct shim_results *results; /* of an mget, not yet fetched; owned */
-	struct slots_doubts *doubts;  /* writes of this handle whose outcome is not known */
+	struct shim_results *spare;  /* empty, for the next one; owned; NULL while results is not */
+	struct slots_doubts *doubts; /* writes of this handle whose outcome is not known */
 	bool lost; /* some of them went over a connection that is gone: no answer tells of them */
 };
 
 /* The handle's state, made if need be; NULL where there is no room. */
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle);
+
+/*
+ * The handle's state where a read can begin at once: this thread used it last, its
+ * items are known, nothing of it is buffered or unread.  Else NULL, and
+ * shim_state() knows.
+ */
+const struct shim_state *shim_state_at_once(const memcached_st *handle);
+
+/* The handle's state as it is, if this thread used it last; else NULL. */
+struct shim_state *shim_state_last(const memcached_st *handle);
 
 /* The handle's state as it is, made if need be, its items not looked at; NULL where no room. */
 struct shim_state *shim_state_new(const memcached_st *handle);
@@ -148,17 +166,18 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 			   size_t n_group, const char *key, size_t n_key, struct shim_key *ret_key);
 
 /* The same for a read, for which an empty group key is none. */
-enum shim_reason shim_item_read(const struct shim_state *state, const struct memcached_read *read,
-				const char *key, size_t n_key, struct shim_key *ret_key);
+static inline enum shim_reason shim_item_read(const struct shim_state *state, memcached_st *handle,
+					      const char *group, size_t n_group, const char *key,
+					      size_t n_key, struct shim_key *ret_key)
+{
+	bool by_group = group && n_group;
+
+	return shim_item(state, handle, by_group ? group : key, by_group ? n_group : n_key, key,
+			 n_key, ret_key);
+}
 
 /* Leaves the handle as after a real call that succeeded without errors. */
 void shim_succeeded(memcached_st *handle, bool counted_already);
-
-/* --- read.c --- */
-
-char *shim_get(enum shim_call call, struct memcached_read *read, const char *key, size_t n_key);
-memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read, const char *key,
-			      size_t n_key);
 
 /* --- mget.c --- */
 
@@ -176,8 +195,17 @@ struct shim_request {
 memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 			     const struct shim_request *request);
 
+/* --- results.c --- */
+
 /* What an mget left is not wanted any more.  NULL is nothing. */
 void shim_drop_results(struct shim_state *state);
+
+/* The same, and nothing is kept for the next one. */
+void shim_end_results(struct shim_state *state);
+
+/* Whether results of an earlier request wait on the handle's connections: a real call drops them.
+ */
+bool shim_has_unread(struct shim_state *state, const memcached_st *handle);
 
 /* --- write.c --- */
 

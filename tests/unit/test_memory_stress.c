@@ -145,7 +145,12 @@ static void read_some(struct thread *thread, unsigned n)
 		items[i].key = key_of(keys[i], &texts[i]);
 		items[i].slot = SLOT;
 	}
-	memory_ops.get(thread->run->layer, &batch);
+	if (n > 1) {
+		memory_ops.get(thread->run->layer, &batch);
+	} else if (memory_ops.peek(thread->run->layer, &items[0].key, SLOT, &batch.allocator,
+				   &items[0])) {
+		items[0].answer = LAYER_HIT;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		if (items[i].answer == LAYER_HIT) {
 			check_hit(thread->run, keys[i], oldest[i], &items[i]);

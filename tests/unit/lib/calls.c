@@ -73,7 +73,30 @@ void calls_fill(struct layer *layer, const char *key, const char *value, uint64_
 	memory_ops.fill(layer, &batch, 0);
 }
 
-char *calls_read(struct layer *layer, const char *key, uint64_t slot, uint64_t place, bool want_cas)
+/* As a single get does it; `got` is what a batch of one got a moment before. */
+static void assert_peek_agrees(struct layer *layer, const struct layer_key *key, uint64_t slot,
+			       const struct layer_item *got)
+{
+	const struct layer_allocator allocator = { calls_malloc, calls_free, NULL };
+	struct layer_item peeked;
+	bool found = memory_ops.peek(layer, key, slot, &allocator, &peeked);
+
+	assert_int_equal(found, got->answer == LAYER_HIT);
+	if (found) {
+		assert_int_equal(peeked.n_value, got->n_value);
+		assert_int_equal(peeked.flags, got->flags);
+		assert_true(peeked.deadline_ns == got->deadline_ns);
+		assert_true((peeked.value == NULL) == (got->value == NULL));
+		if (peeked.value) {
+			assert_memory_equal(peeked.value, got->value, got->n_value + 1);
+		}
+		free(peeked.value);
+		counter_add(&calls_counted.hits, (uint64_t)-1); /* tests count the batch's */
+	}
+}
+
+struct layer_item calls_get(struct layer *layer, const char *key, uint64_t slot, uint64_t place,
+			    bool want_cas)
 {
 	struct layer_item item = { .key = calls_key(key, place), .slot = slot };
 	struct layer_batch batch = {
@@ -85,6 +108,16 @@ char *calls_read(struct layer *layer, const char *key, uint64_t slot, uint64_t p
 
 	memory_ops.get(layer, &batch);
 	assert_int_equal(batch.n_hits, item.answer == LAYER_HIT);
+	return item;
+}
+
+char *calls_read(struct layer *layer, const char *key, uint64_t slot, uint64_t place, bool want_cas)
+{
+	struct layer_item item = calls_get(layer, key, slot, place, want_cas);
+
+	if (!want_cas && slot != LAYER_SLOT_BUSY) {
+		assert_peek_agrees(layer, &item.key, slot, &item);
+	}
 	return item.answer == LAYER_HIT ? item.value : NULL;
 }
 

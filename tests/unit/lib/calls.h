@@ -34,7 +34,11 @@ void calls_free(void *owner, void *bytes);
 void calls_fill(struct layer *layer, const char *key, const char *value, uint64_t slot,
 		int64_t deadline_ns);
 
-/* The value, to be freed, or NULL. */
+/* A batch of one; its value is to be freed. */
+struct layer_item calls_get(struct layer *layer, const char *key, uint64_t slot, uint64_t place,
+			    bool want_cas);
+
+/* The value, to be freed, or NULL.  A peek must say the same: for one thread. */
 char *calls_read(struct layer *layer, const char *key, uint64_t slot, uint64_t place,
 		 bool want_cas);
 
