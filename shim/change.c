@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 
 /* --- the configured namespace --- */
@@ -198,14 +197,6 @@ SHIM_EXPORT memcached_return_t memcached_behavior_set_distribution_hash(memcache
 		       memcached_real.memcached_behavior_set_distribution_hash(handle, type));
 }
 
-SHIM_EXPORT memcached_return_t memcached_set_hashkit(memcached_st *handle, hashkit_st *kit)
-{
-	struct shim_frame frame;
-
-	shim_begin(&frame, CALL_memcached_set_hashkit, handle);
-	return changed(&frame, handle, memcached_real.memcached_set_hashkit(handle, kit));
-}
-
 SHIM_EXPORT memcached_return_t memcached_bucket_set(memcached_st *handle, const uint32_t *host_map,
 						    const uint32_t *forward_map,
 						    const uint32_t buckets, const uint32_t replicas)
@@ -216,18 +207,6 @@ SHIM_EXPORT memcached_return_t memcached_bucket_set(memcached_st *handle, const 
 	return changed(&frame, handle,
 		       memcached_real.memcached_bucket_set(handle, host_map, forward_map, buckets,
 							   replicas));
-}
-
-SHIM_EXPORT memcached_return_t memcached_set_memory_allocators(
-	memcached_st *handle, memcached_malloc_fn mem_malloc, memcached_free_fn mem_free,
-	memcached_realloc_fn mem_realloc, memcached_calloc_fn mem_calloc, void *context)
-{
-	struct shim_frame frame;
-
-	shim_begin(&frame, CALL_memcached_set_memory_allocators, handle);
-	return changed(&frame, handle,
-		       memcached_real.memcached_set_memory_allocators(
-			       handle, mem_malloc, mem_free, mem_realloc, mem_calloc, context));
 }
 
 SHIM_EXPORT memcached_return_t memcached_server_add(memcached_st *handle, const char *host,
@@ -310,23 +289,6 @@ SHIM_EXPORT memcached_return_t memcached_push(memcached_st *handle, const memcac
 	return changed(&frame, handle, memcached_real.memcached_push(handle, source));
 }
 
-SHIM_EXPORT memcached_return_t memcached_set_encoding_key(memcached_st *handle, const char *key,
-							  size_t n_key)
-{
-	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_set_encoding_key, handle);
-	memcached_return_t rc = memcached_real.memcached_set_encoding_key(handle, key, n_key);
-	struct shim_state *state = tower && handle ? shim_state(tower, handle) : NULL;
-
-	if (state) {
-		state->encoding_known = true;
-		state->encoding = hash_bytes(key, n_key);
-		state->fresh = false;
-	}
-	shim_end(&frame);
-	return rc;
-}
-
 SHIM_EXPORT void memcached_servers_reset(memcached_st *handle)
 {
 	struct shim_frame frame;
@@ -336,52 +298,4 @@ SHIM_EXPORT void memcached_servers_reset(memcached_st *handle)
 	shim_changed(handle);
 	disconnected(handle);
 	shim_end(&frame);
-}
-
-/*
- * --- talking to memcached itself: passed on, but the real call drops what was
- * fetched half-way, so that we must, too ---
- */
-
-static void note_conversation(enum shim_call call, const memcached_st *handle)
-{
-	struct shim_frame frame;
-
-	if (shim_begin(&frame, call, handle)) {
-		shim_drop_results(shim_state_if_any(handle));
-		shim_end(&frame);
-	}
-}
-
-SHIM_EXPORT memcached_return_t memcached_version(memcached_st *handle)
-{
-	note_conversation(CALL_memcached_version, handle);
-	return memcached_real.memcached_version(handle);
-}
-
-SHIM_EXPORT memcached_return_t memcached_verbosity(memcached_st *handle, uint32_t verbosity)
-{
-	note_conversation(CALL_memcached_verbosity, handle);
-	return memcached_real.memcached_verbosity(handle, verbosity);
-}
-
-SHIM_EXPORT memcached_stat_st *memcached_stat(memcached_st *handle, char *args,
-					      memcached_return_t *ret_rc)
-{
-	note_conversation(CALL_memcached_stat, handle);
-	return memcached_real.memcached_stat(handle, args, ret_rc);
-}
-
-SHIM_EXPORT memcached_return_t memcached_stat_execute(memcached_st *handle, const char *args,
-						      memcached_stat_fn function, void *context)
-{
-	note_conversation(CALL_memcached_stat_execute, handle);
-	return memcached_real.memcached_stat_execute(handle, args, function, context);
-}
-
-SHIM_EXPORT memcached_return_t memcached_dump(memcached_st *handle, memcached_dump_fn *functions,
-					      void *context, uint32_t n_functions)
-{
-	note_conversation(CALL_memcached_dump, handle);
-	return memcached_real.memcached_dump(handle, functions, context, n_functions);
 }

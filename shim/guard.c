@@ -3,16 +3,14 @@
 #include <string.h>
 
 static const char *const call_names[] = {
-#define CALL(name) #name,
+#define CALL(name, kind, does) #name,
 #include "shim/api.def"
-#undef CALL
 };
 
 static const char *const reason_names[] = {
 	"none",
-#define REASON(name, help) #name,
+#define REASON(name, kinds, help, why) #name,
 #include "shim/reasons.def"
-#undef REASON
 };
 
 static const struct tower_plug plug = {

@@ -140,6 +140,7 @@ static char *server_name(const memcached_instance_st *server)
 static bool read_servers(struct shim_state *state, const memcached_st *handle)
 {
 	size_t n = handle->number_of_hosts;
+	uint64_t secrets = hash_mix(state->encoding, state->login);
 
 	servers_free(state);
 	state->servers_seen = handle->servers;
@@ -158,7 +159,7 @@ static bool read_servers(struct shim_state *state, const memcached_st *handle)
 			return false;
 		}
 		state->servers[i].name = name;
-		state->servers[i].place = hash_mix(hash_bytes(name, strlen(name)), state->encoding);
+		state->servers[i].place = hash_mix(hash_bytes(name, strlen(name)), secrets);
 		state->n_servers = i + 1;
 	}
 	return true;
@@ -183,6 +184,10 @@ static enum shim_reason refusal(const struct shim_state *state, const memcached_
 	}
 	if (handle->flags.use_udp) {
 		return REASON_udp;
+	}
+	/* Only the binary protocol knows of replicas. */
+	if (handle->number_of_replicas && handle->flags.binary_protocol) {
+		return REASON_replicas;
 	}
 	if (handle->distribution == MEMCACHED_DISTRIBUTION_RANDOM && handle->number_of_hosts > 1) {
 		return REASON_random_distribution;

@@ -32,19 +32,21 @@ SHIM_EXPORT memcached_st *memcached(const char *options, size_t n_options)
 	return created;
 }
 
-/* A clone has its source's namespaces and encoding key. */
+/* A clone has its source's namespaces, encoding key and login. */
 static void inherit(memcached_st *clone, const memcached_st *source)
 {
 	const struct shim_state *from = shim_state_if_any(source);
 	bool namespaced = from && from->namespaced;
 	bool encoding_known = from && from->encoding_known;
 	uint64_t encoding = from ? from->encoding : 0;
+	uint64_t login = from ? from->login : 0;
 	struct shim_state *to = shim_state_new(clone);
 
 	if (to) {
 		to->namespaced = namespaced;
 		to->encoding_known = encoding_known;
 		to->encoding = encoding;
+		to->login = login;
 	}
 }
 

@@ -28,17 +28,15 @@
 #define SHIM_EXPORT __attribute__((visibility("default")))
 
 enum shim_call {
-#define CALL(name) CALL_##name,
+#define CALL(name, kind, does) CALL_##name,
 #include "shim/api.def"
-#undef CALL
 	SHIM_N_CALLS
 };
 
 enum shim_reason {
 	REASON_none,
-#define REASON(name, help) REASON_##name,
+#define REASON(name, kinds, help, why) REASON_##name,
 #include "shim/reasons.def"
-#undef REASON
 	SHIM_N_REASONS
 };
 
@@ -103,6 +101,7 @@ struct shim_state {
 	bool namespaced;     /* the configured namespace stands in front of the program's */
 	bool encoding_known; /* `encoding` is that of the handle's key */
 	uint64_t encoding;   /* its fingerprint */
+	uint64_t login;	     /* that of name and password; 0 without */
 	bool buffered;	     /* writes may wait in the handle's buffer */
 	bool unread;	     /* results may wait on the handle's connections */
 	struct shim_results *results; /* of an mget, not yet fetched; owned */
