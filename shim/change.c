@@ -51,11 +51,15 @@ SHIM_EXPORT memcached_return_t memcached_callback_set(memcached_st *handle,
 		rc = memcached_real.memcached_callback_set(handle, flag, value);
 	} else {
 		state = shim_state(tower, handle);
+		if (state) {
+			shim_collect_results(tower, state);
+		}
 		rc = memcached_real.memcached_callback_set(handle, flag, value);
 		if (state && rc == MEMCACHED_SUCCESS) {
 			state->namespaced = false;
 			state->fresh = false;
 			shim_state(tower, handle);
+			shim_rename_results(state);
 		}
 	}
 	shim_end(&frame);

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
-static bool deliver(memcached_result_st *result, const struct layer_item *item, bool with_cas,
-		    bool is_text)
+static bool deliver(const struct shim_results *results, const struct layer_item *item,
+		    memcached_result_st *result)
 {
-	size_t n_key = item->key.n_wire - item->key.n_prefix;
+	size_t n_prefix =
+		results->n_prefix < item->key.n_wire ? results->n_prefix : item->key.n_wire;
+	size_t n_key = item->key.n_wire - n_prefix;
+	bool is_text = !results->read.handle->flags.binary_protocol;
 
 	memcached_real.memcached_result_reset(result);
 	if (item->n_value) {
@@ -24,12 +27,16 @@ static bool deliver(memcached_result_st *result, const struct layer_item *item, 
 		}
 		result->value.end = result->value.string;
 	}
-	memcpy(result->item_key, item->key.wire + item->key.n_prefix, n_key);
+	memcpy(result->item_key, item->key.wire + n_prefix, n_key);
 	result->item_key[n_key] = '\0';
 	result->key_length = n_key;
 	result->item_flags = item->flags;
-	result->item_cas = with_cas ? item->cas : 0;
+	result->item_cas = results->batch.want_cas ? item->cas : 0;
 	result->count++;
+	if (is_text) {
+		/* Reading a value off the text protocol sets it so. */
+		errno = 0;
+	}
 	return true;
 }
 
@@ -73,20 +80,13 @@ static memcached_result_st *fetch_unread(struct shim_results *results, memcached
 static memcached_result_st *next_result(struct shim_results *results, memcached_result_st *result,
 					memcached_return_t *ret_rc)
 {
-	bool with_cas = results->batch.want_cas;
-	bool is_text = !results->read.handle->flags.binary_protocol;
-
 	while (results->next < results->batch.n_items) {
 		const struct layer_item *item = &results->items[results->next];
 
 		if (item->answer == LAYER_HIT) {
 			results->next++;
 			*ret_rc = MEMCACHED_SUCCESS;
-			if (deliver(result, item, with_cas, is_text)) {
-				if (is_text) {
-					/* Reading a value off the text protocol sets it so. */
-					errno = 0;
-				}
+			if (deliver(results, item, result)) {
 				return result;
 			}
 			*ret_rc = MEMCACHED_MEMORY_ALLOCATION_FAILURE;
@@ -104,6 +104,30 @@ static memcached_result_st *next_result(struct shim_results *results, memcached_
 	return NULL;
 }
 
+void shim_collect_results(struct tower *tower, struct shim_state *state)
+{
+	struct shim_results *results = state->results;
+
+	if (results == NULL || results->collected) {
+		return;
+	}
+	results->collected = true;
+	tower_read_end(tower, &results->batch);
+	if (results->asked &&
+	    (results->read.rc == MEMCACHED_END || results->read.rc == MEMCACHED_NOTFOUND)) {
+		shim_answered(tower, state);
+	} else if (results->asked && memcached_fatal(results->read.rc)) {
+		state->lost = true;
+	}
+}
+
+void shim_rename_results(struct shim_state *state)
+{
+	if (state->results) {
+		state->results->n_prefix = state->n_prefix;
+	}
+}
+
 static memcached_result_st *fetch_from(struct tower *tower, struct shim_state *state,
 				       memcached_st *handle, memcached_result_st *result,
 				       memcached_return_t *ret_rc)
@@ -117,16 +141,7 @@ static memcached_result_st *fetch_from(struct tower *tower, struct shim_state *s
 			return NULL;
 		}
 	}
-	if (!results->collected) {
-		results->collected = true;
-		tower_read_end(tower, &results->batch);
-		if (results->asked &&
-		    (results->read.rc == MEMCACHED_END || results->read.rc == MEMCACHED_NOTFOUND)) {
-			shim_answered(tower, state);
-		} else if (results->asked && memcached_fatal(results->read.rc)) {
-			state->lost = true;
-		}
-	}
+	shim_collect_results(tower, state);
 	result = next_result(results, result, ret_rc);
 	if (result == NULL) {
 		shim_drop_results(state);

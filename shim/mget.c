@@ -27,14 +27,19 @@ static void results_done(struct shim_results **results)
 	}
 }
 
+bool shim_results_unread(const struct shim_state *state)
+{
+	const struct shim_results *results = state->results;
+
+	return results && results->asked && (!results->collected || results->read.unread);
+}
+
 void shim_drop_results(struct shim_state *state)
 {
 	if (state == NULL || state->results == NULL) {
 		return;
 	}
-	if (state->results->asked && (!state->results->collected || state->results->read.unread)) {
-		state->unread = true;
-	}
+	state->unread |= shim_results_unread(state);
 	results_done(&state->results);
 }
 
@@ -108,7 +113,7 @@ static enum shim_reason prepare(struct shim_state *state, const struct memcached
 	    !request->lengths || (request->execute && !read->handle->flags.binary_protocol)) {
 		return REASON_batch;
 	}
-	if (state->buffered || state->unread) {
+	if (state->buffered || state->unread || shim_results_unread(state)) {
 		return state->buffered ? REASON_buffered : REASON_unread;
 	}
 	results = calloc(1, sizeof(*results));
@@ -150,6 +155,7 @@ static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 		results_done(&results);
 		return rc;
 	}
+	results->n_prefix = state->n_prefix;
 	state->results = results;
 	results->asked = results->batch.n_hits < results->batch.n_items;
 	if (!results->asked) {
@@ -173,14 +179,15 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 		return real_mget(read, request);
 	}
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
-	shim_drop_results(state);
 	reason = prepare(state, read, request, &results);
 	if (reason == REASON_none) {
+		shim_drop_results(state);
 		rc = walk(tower, state, results);
 	} else {
 		shim_count_passed(tower, reason);
 		rc = real_mget(read, request);
-		if (state) {
+		if (state && memcached_outcome(read->handle, rc) != LAYER_UNSENT) {
+			shim_drop_results(state);
 			state->buffered = false;
 			state->unread = memcached_success(rc) || rc == MEMCACHED_SOME_ERRORS;
 		}

@@ -27,16 +27,20 @@ static enum shim_reason prepare(const struct shim_state *state, const struct mem
 	if (state->buffered) {
 		return REASON_buffered;
 	}
-	if (state->unread) {
+	if (state->unread || shim_results_unread(state)) {
 		return REASON_unread;
 	}
 	return shim_item_read(state, read, key, n_key, ret_key);
 }
 
 /* A real read sends what was buffered, drops what was unread, and waits for an answer. */
-static void after_real_read(struct tower *tower, struct shim_state *state, memcached_return_t rc)
+static void after_real_read(struct tower *tower, struct shim_state *state,
+			    const struct memcached_read *read)
 {
-	if (state) {
+	memcached_return_t rc = read->rc;
+
+	if (state && read->handle && memcached_outcome(read->handle, rc) != LAYER_UNSENT) {
+		shim_drop_results(state);
 		state->buffered = false;
 		state->unread = false;
 	}
@@ -86,7 +90,7 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	tower_read_end(tower, &batch);
 	handle->get_key_failure = trigger;
 	if (handle->query_id != query_id) {
-		after_real_read(tower, state, read->rc);
+		after_real_read(tower, state, read);
 	}
 	if (item.answer == LAYER_HIT) {
 		if (item.layer != tower->authority) {
@@ -126,14 +130,14 @@ char *shim_get(enum shim_call call, struct memcached_read *read, const char *key
 		return value;
 	}
 	state = shim_state(tower, read->handle);
-	shim_drop_results(state);
 	reason = prepare(state, read, key, n_key, &item);
 	if (reason == REASON_none) {
+		shim_drop_results(state);
 		value = walk(tower, state, read, &item, key, n_key);
 	} else {
 		shim_count_passed(tower, reason);
 		value = memcached_get_real(read, key, n_key);
-		after_real_read(tower, state, read->rc);
+		after_real_read(tower, state, read);
 	}
 	shim_end(&frame);
 	return value;
@@ -182,13 +186,14 @@ memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read, 
 		return real_exist(read, key, n_key);
 	}
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
-	shim_drop_results(state);
 	reason = prepare(state, read, key, n_key, &item);
 	if (reason == REASON_none) {
+		shim_drop_results(state);
 		walk_exist(tower, read, &item);
 	} else {
 		shim_count_passed(tower, reason);
 		read->rc = real_exist(read, key, n_key);
+		after_real_read(tower, state, read);
 	}
 	shim_end(&frame);
 	return read->rc;

@@ -20,6 +20,8 @@ struct shim_results {
 	bool asked;	/* the real mget was sent */
 	bool collected; /* its answers have been taken */
 	size_t next;	/* item to look at for the next result */
+	/* Of the handle's namespaces now: so much does the real call take off a key. */
+	size_t n_prefix;
 };
 
 #endif

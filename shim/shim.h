@@ -178,6 +178,18 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 /* What an mget left is not wanted any more.  NULL is nothing. */
 void shim_drop_results(struct shim_state *state);
 
+/*
+ * Takes what an mget asked for off the handle's connections now: the handle is
+ * about to change in a way that the answers would be understood by.
+ */
+void shim_collect_results(struct tower *tower, struct shim_state *state);
+
+/* The handle's namespace has changed: what is still to be fetched is named by it. */
+void shim_rename_results(struct shim_state *state);
+
+/* Whether answers to an mget are still to be read off the handle's connections. */
+bool shim_results_unread(const struct shim_state *state);
+
 /* --- write.c --- */
 
 memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct memcached_call *call);

@@ -95,7 +95,6 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 		return call->rc;
 	}
 	state = shim_state(tower, call->handle);
-	shim_drop_results(state);
 	if (state) {
 		doubts = &state->doubts;
 		reason = shim_item(state, call->handle, call->by_key ? call->group : call->key,
@@ -108,6 +107,10 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 	}
 	outcome = reason == REASON_none ? walk(tower, verb, call, &item.key, doubts)
 					: pass_on(tower, reason, verb, call, &item.key, doubts);
+	if (outcome != LAYER_UNSENT) {
+		/* Refused before anything was sent it leaves what is still to be fetched. */
+		shim_drop_results(state);
+	}
 	if (state && call->rc == MEMCACHED_BUFFERED) {
 		state->buffered = true;
 	} else if (state && memcached_fatal(call->rc)) {
