@@ -238,7 +238,7 @@ SHIM_EXPORT char *memcached_fetch(memcached_st *handle, char *ret_key, size_t *r
 }
 
 /* False where a callback failed; as the real one, the others after it are not called. */
-static bool call_back(const memcached_st *handle, memcached_result_st *result,
+static bool call_back(memcached_st *handle, memcached_result_st *result,
 		      memcached_execute_fn *callbacks, void *context, uint32_t n_callbacks)
 {
 	for (uint32_t i = 0; i < n_callbacks; i++) {
@@ -247,6 +247,7 @@ static bool call_back(const memcached_st *handle, memcached_result_st *result,
 
 		shim_resume(paused);
 		if (memcached_failed(rc)) {
+			shim_set_error(handle, rc);
 			return false;
 		}
 	}

@@ -99,15 +99,19 @@ enum shim_reason shim_item_read(const struct shim_state *state, const struct mem
 	return shim_item(state, read->handle, key, n_key, key, n_key, ret_key);
 }
 
-/* libmemcached exports no way to clear a handle's errors but that of a server's. */
-static void clear_errors(memcached_st *handle)
+void shim_got(memcached_st *handle, const struct layer_item *item)
 {
-	memcached_server_st carrier;
+	memcached_result_st *result = &handle->result;
+	size_t n_key = item->key.n_wire - item->key.n_prefix;
 
-	memset(&carrier, 0, sizeof(carrier));
-	carrier.error_messages = handle->error_messages;
-	handle->error_messages = NULL;
-	memcached_real.memcached_server_error_reset(&carrier);
+	memcpy(result->item_key, item->key.wire + item->key.n_prefix, n_key);
+	result->item_key[n_key] = '\0';
+	result->key_length = n_key;
+	result->item_flags = item->flags;
+	if (item->has_cas && (handle->flags.support_cas || handle->flags.binary_protocol)) {
+		result->item_cas = item->cas;
+	}
+	result->count++;
 }
 
 void shim_succeeded(memcached_st *handle, bool counted_already)
@@ -116,7 +120,7 @@ void shim_succeeded(memcached_st *handle, bool counted_already)
 		handle->query_id++;
 	}
 	if (handle->error_messages) {
-		clear_errors(handle);
+		shim_clear_errors(handle);
 	}
 	memcached_real.memcached_result_reset(&handle->result);
 	if (!handle->flags.binary_protocol) {

@@ -66,6 +66,16 @@ static enum layer_outcome call_real_get(void *arg)
 	return LAYER_DROPPED;
 }
 
+/* A hit above or below memcached leaves the handle as if libmemcached had got the value. */
+static void hit(struct memcached_read *read, const struct layer_item *item, bool counted_already)
+{
+	shim_succeeded(read->handle, counted_already);
+	shim_got(read->handle, item);
+	read->rc = MEMCACHED_SUCCESS;
+	*read->ret_n_value = item->n_value;
+	*read->ret_flags = item->flags;
+}
+
 /*
  * The walk.  A get-failure trigger stores a value from inside the real get, so
  * it is let go only where every layer has missed, and as a write.
@@ -80,7 +90,8 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	struct layer_batch batch = {
 		.items = &item,
 		.n_items = 1,
-		.want_cas = false,
+		/* The id is in the handle's own result; without it a cas would always fail. */
+		.want_cas = handle->flags.support_cas,
 		.allocator = { program_alloc, program_free, handle },
 		.program = read,
 	};
@@ -94,12 +105,7 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	}
 	if (item.answer == LAYER_HIT) {
 		if (item.layer != tower->authority) {
-			shim_succeeded(handle, handle->query_id != query_id);
-			/* The real one goes through the handle's own result, and counts there. */
-			handle->result.count++;
-			read->rc = MEMCACHED_SUCCESS;
-			*read->ret_n_value = item.n_value;
-			*read->ret_flags = item.flags;
+			hit(read, &item, handle->query_id != query_id);
 		}
 		return item.value;
 	}

@@ -153,6 +153,20 @@ enum shim_reason shim_item_read(const struct shim_state *state, const struct mem
 /* Leaves the handle as after a real call that succeeded without errors. */
 void shim_succeeded(memcached_st *handle, bool counted_already);
 
+/*
+ * Leaves the handle's own result as after a real get of this item, but for its
+ * value, which is the program's; after shim_succeeded().
+ */
+void shim_got(memcached_st *handle, const struct layer_item *item);
+
+/* --- error.c --- */
+
+/* Forgets the handle's errors; it must have some. */
+void shim_clear_errors(memcached_st *handle);
+
+/* Adds an error to the handle as memcached_fetch_execute() does for a callback that failed. */
+void shim_set_error(memcached_st *handle, memcached_return_t rc);
+
 /* --- read.c --- */
 
 char *shim_get(enum shim_call call, struct memcached_read *read, const char *key, size_t n_key);
