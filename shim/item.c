@@ -44,6 +44,23 @@ static bool is_plain(const char *key, size_t n)
 	return (found | unplain(key + n - sizeof(found))) == 0;
 }
 
+/* Whether a byte is a letter for isgraph() is a matter of the program's locale. */
+static bool is_ascii(const char *key, size_t n)
+{
+	unsigned char seen = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		seen |= (unsigned char)key[i];
+	}
+	return seen < 0x80;
+}
+
+static bool may_be_sent(const memcached_st *handle, const char *key, size_t n)
+{
+	return handle->flags.binary_protocol ||
+	       (is_plain(key, n) && (!handle->flags.verify_key || is_ascii(key, n)));
+}
+
 static const struct shim_server *server_of(const struct shim_state *state, memcached_st *handle,
 					   const char *group, size_t n_group)
 {
@@ -69,7 +86,7 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	const struct shim_server *server;
 
 	if (key == NULL || n_key == 0 || state->n_prefix + n_key > LAYER_KEY_MAX ||
-	    (!handle->flags.binary_protocol && !is_plain(key, n_key))) {
+	    !may_be_sent(handle, key, n_key)) {
 		return REASON_key;
 	}
 	item->wire = key;
