@@ -14,21 +14,28 @@
 void shim_namespace(struct tower *tower, memcached_st *handle, struct shim_state *state)
 {
 	const char *ours = tower->config.memcached_namespace;
-	char both[2 * CONFIG_TEXT_MAX];
+	char both[MEMCACHED_PREFIX_KEY_MAX_SIZE];
 	memcached_return_t rc;
 	const char *programs;
 	size_t n_ours = strlen(ours);
+	size_t n_programs;
 
 	if (n_ours == 0 || state->namespaced) {
 		return;
 	}
 	programs = memcached_real.memcached_callback_get(handle, MEMCACHED_CALLBACK_NAMESPACE, &rc);
-	memcpy(both, ours, n_ours + 1);
-	if (programs) {
-		memcpy(both + n_ours, programs, strnlen(programs, LAYER_KEY_MAX) + 1);
-		both[n_ours + LAYER_KEY_MAX] = '\0';
+	n_programs = programs ? strlen(programs) : 0;
+	if (n_ours + n_programs < MEMCACHED_PREFIX_KEY_MAX_SIZE) {
+		memcpy(both, ours, n_ours);
+		if (n_programs) {
+			memcpy(both + n_ours, programs, n_programs);
+		}
+		both[n_ours + n_programs] = '\0';
+		rc = memcached_real.memcached_callback_set(handle, MEMCACHED_CALLBACK_NAMESPACE,
+							   both);
+	} else {
+		rc = MEMCACHED_KEY_TOO_BIG;
 	}
-	rc = memcached_real.memcached_callback_set(handle, MEMCACHED_CALLBACK_NAMESPACE, both);
 	state->namespaced = rc == MEMCACHED_SUCCESS;
 	if (!state->namespaced) {
 		log_line(LOG_LEVEL_WARN,

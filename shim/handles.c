@@ -165,13 +165,14 @@ static bool read_servers(struct shim_state *state, const memcached_st *handle)
 	return true;
 }
 
-static void read_prefix(struct shim_state *state, memcached_st *handle)
+static void read_prefix(struct tower *tower, struct shim_state *state, memcached_st *handle)
 {
 	memcached_return_t rc;
 	const char *prefix =
 		memcached_real.memcached_callback_get(handle, MEMCACHED_CALLBACK_NAMESPACE, &rc);
 
 	state->n_prefix = prefix ? strnlen(prefix, LAYER_KEY_MAX) : 0;
+	state->n_ours = state->namespaced ? strlen(tower->config.memcached_namespace) : 0;
 	if (state->n_prefix) {
 		memcpy(state->prefix, prefix, state->n_prefix);
 	}
@@ -202,7 +203,7 @@ static enum shim_reason refusal(const struct shim_state *state, const memcached_
 static bool refresh(struct tower *tower, struct shim_state *state, memcached_st *handle)
 {
 	shim_namespace(tower, handle, state);
-	read_prefix(state, handle);
+	read_prefix(tower, state, handle);
 	state->refused = refusal(state, handle);
 	state->fresh = read_servers(state, handle);
 	return state->fresh;

@@ -79,6 +79,12 @@ static const struct shim_server *server_of(const struct shim_state *state, memca
 	return at < state->n_servers ? &state->servers[at] : &state->servers[0];
 }
 
+static bool is_too_long_by_us(const struct shim_state *state, size_t n_key)
+{
+	return n_key <= LAYER_KEY_MAX && state->n_prefix + n_key > LAYER_KEY_MAX &&
+	       state->n_prefix - state->n_ours + n_key <= LAYER_KEY_MAX;
+}
+
 enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle, const char *group,
 			   size_t n_group, const char *key, size_t n_key, struct shim_key *ret_key)
 {
@@ -87,7 +93,7 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 
 	if (key == NULL || n_key == 0 || state->n_prefix + n_key > LAYER_KEY_MAX ||
 	    !may_be_sent(handle, key, n_key)) {
-		return REASON_key;
+		return is_too_long_by_us(state, n_key) ? REASON_namespace : REASON_key;
 	}
 	item->wire = key;
 	item->n_wire = n_key;

@@ -64,6 +64,18 @@ static memcached_return_t real_mget(const struct memcached_read *read,
 							    request->lengths, request->n);
 }
 
+/* As if the first key were the one that is too long. */
+static memcached_return_t refuse_mget(const struct memcached_read *read,
+				      const struct shim_request *request)
+{
+	static const size_t too_long = SHIM_TOO_LONG;
+	struct shim_request refused = *request;
+
+	refused.lengths = &too_long;
+	refused.n = 1;
+	return real_mget(read, &refused);
+}
+
 /* The program may free its keys before it fetches. */
 static bool keep_bytes(struct shim_results *results, struct shim_key *key)
 {
@@ -185,7 +197,8 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 		rc = walk(tower, state, results);
 	} else {
 		shim_count_passed(tower, reason);
-		rc = real_mget(read, request);
+		rc = reason == REASON_namespace ? refuse_mget(read, request)
+						: real_mget(read, request);
 		if (state && memcached_outcome(read->handle, rc) != LAYER_UNSENT) {
 			shim_drop_results(state);
 			state->buffered = false;

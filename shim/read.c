@@ -142,7 +142,8 @@ char *shim_get(enum shim_call call, struct memcached_read *read, const char *key
 		value = walk(tower, state, read, &item, key, n_key);
 	} else {
 		shim_count_passed(tower, reason);
-		value = memcached_get_real(read, key, n_key);
+		value = memcached_get_real(read, key,
+					   reason == REASON_namespace ? SHIM_TOO_LONG : n_key);
 		after_real_read(tower, state, read);
 	}
 	shim_end(&frame);
@@ -155,6 +156,14 @@ static memcached_return_t real_exist(const struct memcached_read *read, const ch
 	return read->by_key ? memcached_real.memcached_exist_by_key(read->handle, read->group,
 								    read->n_group, key, n_key)
 			    : memcached_real.memcached_exist(read->handle, key, n_key);
+}
+
+/* Only exist takes keys of any length: another call says that this one is too long. */
+static memcached_return_t refuse_exist(const struct memcached_read *read, const char *key,
+				       size_t n_key)
+{
+	return memcached_real.memcached_touch_by_key(read->handle, key, n_key, key, SHIM_TOO_LONG,
+						     0);
 }
 
 static void walk_exist(struct tower *tower, struct memcached_read *read, const struct shim_key *key)
@@ -198,7 +207,8 @@ memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read, 
 		walk_exist(tower, read, &item);
 	} else {
 		shim_count_passed(tower, reason);
-		read->rc = real_exist(read, key, n_key);
+		read->rc = reason == REASON_namespace ? refuse_exist(read, key, n_key)
+						      : real_exist(read, key, n_key);
 		after_real_read(tower, state, read);
 	}
 	shim_end(&frame);

@@ -98,6 +98,7 @@ struct shim_state {
 	size_t n_prefix; /* all namespaces of the wire */
 	char prefix[LAYER_KEY_MAX + 1];
 
+	size_t n_ours;	     /* the part of the prefix that is configured */
 	bool namespaced;     /* the configured namespace stands in front of the program's */
 	bool encoding_known; /* `encoding` is that of the handle's key */
 	uint64_t encoding;   /* its fingerprint */
@@ -140,9 +141,14 @@ struct shim_key {
 
 /*
  * Who the item is.  The key's bytes are borrowed where the handle has no
- * namespace, else composed in ret_key.  REASON_key leaves ret_key unset; any
+ * namespace, else composed in ret_key.  REASON_key and _namespace leave ret_key unset; any
  * other reason (what the handle refuses) sets it.
+ *
+ * Passed on for REASON_namespace a key has a length that libmemcached refuses,
+ * SHIM_TOO_LONG, so that nothing is sent.
  */
+#define SHIM_TOO_LONG MEMCACHED_MAX_KEY
+
 enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle, const char *group,
 			   size_t n_group, const char *key, size_t n_key, struct shim_key *ret_key);
 

@@ -54,6 +54,20 @@ static enum layer_outcome walk(struct tower *tower, enum layer_verb verb,
 	return write.outcome;
 }
 
+static enum layer_outcome refuse(enum layer_verb verb, struct memcached_call *call)
+{
+	struct memcached_call refused = *call;
+
+	/* By a group key, so that the real function does not come back through us. */
+	refused.by_key = true;
+	refused.group = call->key;
+	refused.n_group = call->n_key;
+	refused.n_key = SHIM_TOO_LONG;
+	memcached_perform(verb, &refused);
+	call->rc = refused.rc;
+	return LAYER_UNSENT;
+}
+
 /*
  * A write that cannot be walked still happens: what it may have changed is
  * forgotten.  A key that means something else on the wire may have changed
@@ -67,6 +81,9 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 	enum layer_outcome outcome;
 
 	shim_count_passed(tower, reason);
+	if (reason == REASON_namespace) {
+		return refuse(verb, call);
+	}
 	if (reason != REASON_key && reason != REASON_handles) {
 		tower_change(tower, key, perform, &p, doubts);
 		return p.shifted ? LAYER_UNCERTAIN : memcached_outcome(call->handle, call->rc);
