@@ -74,7 +74,7 @@ void shim_set_error(memcached_st *handle, memcached_return_t rc)
 	}
 	/* A behavior that is no more: leaves an error of its own and does nothing else. */
 	memcached_real.memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_CORK, 1);
-	memcpy(&error, &handle->error_messages, sizeof(error));
+	error = (void *)handle->error_messages;
 	if (error == NULL) {
 		return;
 	}

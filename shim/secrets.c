@@ -81,7 +81,7 @@ SHIM_EXPORT void memcached_set_sasl_callbacks(memcached_st *handle,
 	struct tower *tower = shim_begin(&frame, CALL_memcached_set_sasl_callbacks, handle);
 
 	memcached_real.memcached_set_sasl_callbacks(handle, callbacks);
-	note_login(tower, handle, callbacks ? hash_bytes(&callbacks, sizeof(callbacks)) : 0);
+	note_login(tower, handle, callbacks ? hash_mix((uintptr_t)callbacks, 1) : 0);
 	shim_end(&frame);
 }
 
