@@ -50,7 +50,7 @@ SHIM_EXPORT memcached_return_t memcached_callback_set(memcached_st *handle,
 						      const void *value)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_callback_set, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_callback_set, handle);
 	struct shim_state *state;
 	memcached_return_t rc;
 
@@ -77,7 +77,7 @@ SHIM_EXPORT void *memcached_callback_get(memcached_st *handle, const memcached_c
 					 memcached_return_t *ret_rc)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_callback_get, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_callback_get, handle);
 	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
 	char *value = memcached_real.memcached_callback_get(handle, flag, ret_rc);
 
@@ -109,7 +109,7 @@ static void disconnected(const memcached_st *handle)
 SHIM_EXPORT void memcached_quit(memcached_st *handle)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_quit, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_quit, handle);
 
 	memcached_real.memcached_quit(handle);
 	if (tower) {
@@ -121,7 +121,7 @@ SHIM_EXPORT void memcached_quit(memcached_st *handle)
 SHIM_EXPORT memcached_return_t memcached_flush_buffers(memcached_st *handle)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_flush_buffers, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_flush_buffers, handle);
 	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
 	memcached_return_t rc = memcached_real.memcached_flush_buffers(handle);
 

@@ -153,7 +153,7 @@ static memcached_result_st *fetch_result(enum shim_call call, memcached_st *hand
 					 memcached_result_st *result, memcached_return_t *ret_rc)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, call, handle);
+	struct tower *tower = shim_begin_own(&frame, call, handle);
 	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
 
 	if (state && state->results) {
@@ -218,7 +218,7 @@ SHIM_EXPORT char *memcached_fetch(memcached_st *handle, char *ret_key, size_t *r
 	memcached_return_t unwanted = MEMCACHED_SUCCESS;
 	memcached_return_t *rc = ret_rc ? ret_rc : &unwanted;
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_fetch, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_fetch, handle);
 	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
 	char *value = NULL;
 
@@ -259,7 +259,7 @@ SHIM_EXPORT memcached_return_t memcached_fetch_execute(memcached_st *handle,
 						       void *context, uint32_t n_callbacks)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_fetch_execute, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_fetch_execute, handle);
 	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
 	memcached_return_t rc = MEMCACHED_SUCCESS;
 	bool all_well = true;

@@ -68,6 +68,19 @@ struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const me
 	return open_frame(frame, call);
 }
 
+struct tower *shim_begin_own(struct shim_frame *frame, enum shim_call call,
+			     const memcached_st *handle)
+{
+	frame->is_open = false;
+	if (top && top->handle == handle) {
+		return NULL;
+	}
+	frame->handle = handle;
+	frame->key = NULL;
+	frame->n_key = 0;
+	return open_frame(frame, call);
+}
+
 static bool is_same_write(const struct shim_frame *frame, const memcached_st *handle,
 			  const char *key, size_t n_key)
 {

@@ -4,33 +4,11 @@
  */
 #include "shim/shim.h"
 
-SHIM_EXPORT memcached_st *memcached_create(memcached_st *handle)
-{
-	struct shim_frame frame;
-	memcached_st *created;
-
-	shim_begin(&frame, CALL_memcached_create, handle);
-	created = memcached_real.memcached_create(handle);
-	if (created) {
-		shim_forget(created);
-	}
-	shim_end(&frame);
-	return created;
-}
-
-SHIM_EXPORT memcached_st *memcached(const char *options, size_t n_options)
-{
-	struct shim_frame frame;
-	memcached_st *created;
-
-	shim_begin(&frame, CALL_memcached, NULL);
-	created = memcached_real.memcached(options, n_options);
-	if (created) {
-		shim_forget(created);
-	}
-	shim_end(&frame);
-	return created;
-}
+/*
+ * The handle that this thread is cloning.  libmemcached creates the clone and,
+ * having filled it, calls the program back: by then we must know it.
+ */
+static __thread const memcached_st *cloned;
 
 /* A clone has its source's namespaces, encoding key and login. */
 static void inherit(memcached_st *clone, const memcached_st *source)
@@ -50,18 +28,59 @@ static void inherit(memcached_st *clone, const memcached_st *source)
 	}
 }
 
+static void begin_anew(memcached_st *handle)
+{
+	const memcached_st *source = cloned;
+
+	shim_forget(handle);
+	if (source) {
+		cloned = NULL;
+		inherit(handle, source);
+	}
+}
+
+SHIM_EXPORT memcached_st *memcached_create(memcached_st *handle)
+{
+	struct shim_frame frame;
+	memcached_st *created;
+
+	shim_begin(&frame, CALL_memcached_create, handle);
+	created = memcached_real.memcached_create(handle);
+	if (created) {
+		begin_anew(created);
+	}
+	shim_end(&frame);
+	return created;
+}
+
+SHIM_EXPORT memcached_st *memcached(const char *options, size_t n_options)
+{
+	struct shim_frame frame;
+	memcached_st *created;
+
+	shim_begin(&frame, CALL_memcached, NULL);
+	created = memcached_real.memcached(options, n_options);
+	if (created) {
+		shim_forget(created);
+	}
+	shim_end(&frame);
+	return created;
+}
+
 SHIM_EXPORT memcached_st *memcached_clone(memcached_st *clone, const memcached_st *source)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_clone, source);
-	memcached_st *created = memcached_real.memcached_clone(clone, source);
+	const memcached_st *outer = cloned;
+	memcached_st *created;
 
-	if (created) {
-		shim_forget(created);
-		if (tower) {
-			inherit(created, source);
-		}
+	shim_begin(&frame, CALL_memcached_clone, source);
+	cloned = shim_tower() ? source : NULL;
+	created = memcached_real.memcached_clone(clone, source);
+	if (created && cloned) {
+		/* It was not created through us. */
+		begin_anew(created);
 	}
+	cloned = outer;
 	shim_end(&frame);
 	return created;
 }

@@ -181,7 +181,7 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 			     const struct shim_request *request)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, call, read->handle);
+	struct tower *tower = shim_begin_own(&frame, call, read->handle);
 	struct shim_results *results = NULL;
 	struct shim_state *state;
 	enum shim_reason reason;

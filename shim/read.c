@@ -124,7 +124,7 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 char *shim_get(enum shim_call call, struct memcached_read *read, const char *key, size_t n_key)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, call, read->handle);
+	struct tower *tower = shim_begin_own(&frame, call, read->handle);
 	struct shim_state *state;
 	struct shim_key item;
 	enum shim_reason reason;
@@ -192,7 +192,7 @@ memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read, 
 			      size_t n_key)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, call, read->handle);
+	struct tower *tower = shim_begin_own(&frame, call, read->handle);
 	struct shim_state *state;
 	struct shim_key item;
 	enum shim_reason reason;

@@ -8,18 +8,22 @@
 
 #include "base/hash.h"
 
-static struct shim_state *state_of(struct tower *tower, memcached_st *handle)
+/* At any depth of calls: a callback may set up another handle. */
+static struct shim_state *state_of(memcached_st *handle)
 {
-	return tower && handle ? shim_state_new(handle) : NULL;
+	return handle && shim_tower() ? shim_state_new(handle) : NULL;
 }
 
 SHIM_EXPORT memcached_return_t memcached_set_encoding_key(memcached_st *handle, const char *key,
 							  size_t n_key)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_set_encoding_key, handle);
-	memcached_return_t rc = memcached_real.memcached_set_encoding_key(handle, key, n_key);
-	struct shim_state *state = state_of(tower, handle);
+	struct shim_state *state;
+	memcached_return_t rc;
+
+	shim_begin(&frame, CALL_memcached_set_encoding_key, handle);
+	rc = memcached_real.memcached_set_encoding_key(handle, key, n_key);
+	state = state_of(handle);
 
 	if (state) {
 		state->encoding_known = true;
@@ -34,9 +38,12 @@ SHIM_EXPORT memcached_return_t memcached_set_encoding_key(memcached_st *handle, 
 SHIM_EXPORT memcached_return_t memcached_set_hashkit(memcached_st *handle, hashkit_st *kit)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_set_hashkit, handle);
-	memcached_return_t rc = memcached_real.memcached_set_hashkit(handle, kit);
-	struct shim_state *state = state_of(tower, handle);
+	struct shim_state *state;
+	memcached_return_t rc;
+
+	shim_begin(&frame, CALL_memcached_set_hashkit, handle);
+	rc = memcached_real.memcached_set_hashkit(handle, kit);
+	state = state_of(handle);
 
 	if (state) {
 		state->encoding_known = false;
@@ -47,10 +54,8 @@ SHIM_EXPORT memcached_return_t memcached_set_hashkit(memcached_st *handle, hashk
 	return rc;
 }
 
-static void note_login(struct tower *tower, memcached_st *handle, uint64_t login)
+static void note_login(struct shim_state *state, uint64_t login)
 {
-	struct shim_state *state = state_of(tower, handle);
-
 	if (state) {
 		state->login = login;
 		state->fresh = false;
@@ -61,13 +66,14 @@ SHIM_EXPORT memcached_return_t memcached_set_sasl_auth_data(memcached_st *handle
 							    const char *password)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_set_sasl_auth_data, handle);
-	memcached_return_t rc = memcached_real.memcached_set_sasl_auth_data(handle, user, password);
+	memcached_return_t rc;
+
+	shim_begin(&frame, CALL_memcached_set_sasl_auth_data, handle);
+	rc = memcached_real.memcached_set_sasl_auth_data(handle, user, password);
 
 	if (rc == MEMCACHED_SUCCESS) {
-		note_login(tower, handle,
-			   hash_mix(hash_bytes(user, strlen(user)),
-				    hash_bytes(password, strlen(password))));
+		note_login(state_of(handle), hash_mix(hash_bytes(user, strlen(user)),
+						      hash_bytes(password, strlen(password))));
 	}
 	shim_end(&frame);
 	return rc;
@@ -78,20 +84,23 @@ SHIM_EXPORT void memcached_set_sasl_callbacks(memcached_st *handle,
 					      const sasl_callback_t *callbacks)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_set_sasl_callbacks, handle);
 
+	shim_begin(&frame, CALL_memcached_set_sasl_callbacks, handle);
 	memcached_real.memcached_set_sasl_callbacks(handle, callbacks);
-	note_login(tower, handle, callbacks ? hash_mix((uintptr_t)callbacks, 1) : 0);
+	note_login(state_of(handle), callbacks ? hash_mix((uintptr_t)callbacks, 1) : 0);
 	shim_end(&frame);
 }
 
 SHIM_EXPORT memcached_return_t memcached_destroy_sasl_auth_data(memcached_st *handle)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_destroy_sasl_auth_data, handle);
-	memcached_return_t rc = memcached_real.memcached_destroy_sasl_auth_data(handle);
+	memcached_return_t rc;
 
-	note_login(tower, handle, 0);
+	shim_begin(&frame, CALL_memcached_destroy_sasl_auth_data, handle);
+	rc = memcached_real.memcached_destroy_sasl_auth_data(handle);
+
+	/* Called also from memcached_free(). */
+	note_login(shim_state_if_any(handle), 0);
 	shim_end(&frame);
 	return rc;
 }

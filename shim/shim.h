@@ -8,9 +8,10 @@
  *
  * Frames.  libmemcached calls itself through its own PLT, so that one call of
  * the program comes back to us several times.  A frame on the thread's stack
- * marks the outer call.  Inside it everything is passed on, but for one thing:
- * a write of another key or handle, or any write inside a read, is the
- * program's own, made from a callback, and is an outer call again.
+ * marks the outer call.  Inside it everything is passed on, but for what only
+ * the program can have called, from a callback: a write of another key or
+ * handle, any write inside a read, a read of another handle, and what
+ * libmemcached never calls itself.  These are outer calls again.
  *
  * Threads: as with libmemcached, a handle belongs to one thread at a time.
  */
@@ -60,6 +61,13 @@ struct shim_frame {
  * off; then no frame is open and the real function is to be called.
  */
 struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const memcached_st *handle);
+
+/*
+ * The same for a call that libmemcached makes itself only on the handle of the
+ * outer call: on another one it is the program's own, made from a callback.
+ */
+struct tower *shim_begin_own(struct shim_frame *frame, enum shim_call call,
+			     const memcached_st *handle);
 
 /* The same for a call that writes this key (its bytes are borrowed). */
 struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,

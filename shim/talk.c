@@ -8,7 +8,7 @@ static void note_conversation(enum shim_call call, const memcached_st *handle, b
 {
 	struct shim_frame frame;
 
-	if (shim_begin(&frame, call, handle)) {
+	if (shim_begin_own(&frame, call, handle)) {
 		if (drops) {
 			shim_drop_results(shim_state_if_any(handle));
 		}

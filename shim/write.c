@@ -158,7 +158,7 @@ SHIM_EXPORT memcached_return_t memcached_flush(memcached_st *handle, time_t dela
 {
 	struct flush f = { handle, delay, MEMCACHED_FAILURE };
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_flush, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_flush, handle);
 
 	if (tower == NULL) {
 		return memcached_real.memcached_flush(handle, delay);

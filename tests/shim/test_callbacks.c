@@ -28,6 +28,15 @@ static void set_callback(memcached_st *handle, memcached_callback_t which, void 
 	observe_state(handle, "callback_set", memcached_callback_set(handle, which, callback));
 }
 
+static void use_clone(void)
+{
+	memcached_st *clone = memcached_clone(NULL, other);
+
+	get(clone, "gamma");
+	store(clone, "gamma", "C", 3);
+	memcached_free(clone);
+}
+
 /* What a callback does here: reads and writes, begun inside and outside. */
 static void use_other(const char *key)
 {
@@ -37,6 +46,7 @@ static void use_other(const char *key)
 	fetch_result_all(other);
 	get(other, "beta");
 	store(other, "beta", key, 7);
+	use_clone();
 	get(other, "beta");
 	observe_state(other, "increment", memcached_increment(other, "n", 1, 1, &n));
 	observe_state(other, "exist", memcached_exist(other, "gamma", 5));
