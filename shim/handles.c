@@ -1,20 +1,17 @@
 #include "shim/shim.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fork.h"
 #include "base/hash.h"
 #include "base/lock.h"
-#include "base/machine.h"
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #define HANDLES_MAX 65536
-#define SERVER_NAME_MAX 1280 /* a host name or path, and a port */
 
 struct shim_handle {
 	struct shim_state state;
@@ -58,9 +55,6 @@ static const struct fork_handler fork_handler = { fork_prepare, fork_parent, for
 
 static void servers_free(struct shim_state *state)
 {
-	for (size_t i = 0; i < state->n_servers; i++) {
-		free(state->servers[i].name);
-	}
 	free(state->servers);
 	state->servers = NULL;
 	state->n_servers = 0;
@@ -120,23 +114,6 @@ static struct shim_state *look_up(const memcached_st *handle, bool add)
 
 /* --- who the items of a handle are --- */
 
-/* A server by a name that means it alone, on whatever machine it is read. */
-static char *server_name(const memcached_instance_st *server)
-{
-	char name[SERVER_NAME_MAX];
-	const char *host = memcached_real.memcached_server_name(server);
-	unsigned port = memcached_real.memcached_server_port(server);
-
-	host = host ? host : "";
-	if (port != 0 && !machine_is_here(host)) {
-		snprintf(name, sizeof(name), "%s:%u", host, port);
-	} else {
-		/* Port 0 is a unix socket. */
-		snprintf(name, sizeof(name), "%s:%u@%s", host, port, machine_id());
-	}
-	return strdup(name);
-}
-
 static bool read_servers(struct shim_state *state, const memcached_st *handle)
 {
 	size_t n = handle->number_of_hosts;
@@ -152,7 +129,7 @@ static bool read_servers(struct shim_state *state, const memcached_st *handle)
 		return false;
 	}
 	for (size_t i = 0; i < n; i++) {
-		char *name = server_name(
+		const char *name = shim_server_name(
 			memcached_real.memcached_server_instance_by_position(handle, (uint32_t)i));
 
 		if (name == NULL) {

@@ -64,7 +64,7 @@ static bool may_be_sent(const memcached_st *handle, const char *key, size_t n)
 static const struct shim_server *server_of(const struct shim_state *state, memcached_st *handle,
 					   const char *group, size_t n_group)
 {
-	static const struct shim_server nowhere = { 0, (char *)"" };
+	static const struct shim_server nowhere = { 0, "" };
 	uint32_t at = 0;
 
 	if (state->n_servers == 0) {

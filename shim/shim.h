@@ -92,7 +92,7 @@ struct shim_results; /* results.h */
 /* Where a key of this handle may be. */
 struct shim_server {
 	uint64_t place;
-	char *name;
+	const char *name;
 };
 
 /* What is kept for a handle, from its first use to memcached_free(). */
@@ -138,6 +138,14 @@ void shim_answered(struct tower *tower, struct shim_state *state);
 
 /* The handle's servers, hashes or namespace may have changed. */
 void shim_changed(const memcached_st *handle);
+
+/* --- servers.c --- */
+
+/*
+ * A server by a name that means it alone, on whatever machine it is read; it
+ * stays for the life of the process.  NULL where there is no room.
+ */
+const char *shim_server_name(const memcached_instance_st *server);
 
 /* --- item.c --- */
 

@@ -545,8 +545,6 @@ TEST_IN_BOTH(test_reset_and_clone__begin_anew)
 	get(clone, "key");
 	use_namespace(clone, NULL);
 	get(clone, "key");
-	observe_state(clone, "reset", memcached_reset(clone));
-	get(clone, "key");
 	memcached_free(clone);
 	use_namespace(handle, NULL);
 	clone = memcached_clone(NULL, handle);

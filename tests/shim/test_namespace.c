@@ -77,13 +77,14 @@ TEST_IN_BOTH(test_namespace__on_the_wire_and_nowhere_else)
 		(char *)memcached_callback_get(clone, MEMCACHED_CALLBACK_NAMESPACE, &rc));
 	store(clone, "clone", "too", 0);
 	assert_int_equal(is_on_the_wire(OURS "own:clone"), preloaded());
-	observe_state(clone, "reset", memcached_reset(clone));
-	memcached_server_add_unix_socket(clone, server_socket(client_server));
-	store(clone, "reset", "anew", 0);
-	assert_int_equal(is_on_the_wire(OURS "reset"), preloaded());
 	memcached_free(clone);
 	memcached_callback_set(handle, MEMCACHED_CALLBACK_NAMESPACE, NULL);
 	get(handle, "key");
+	observe_state(handle, "reset", memcached_reset(handle));
+	memcached_server_add_unix_socket(handle, server_socket(client_server));
+	memcached_flush(handle, 0);
+	store(handle, "key", "anew", 0);
+	assert_int_equal(is_on_the_wire(OURS "key"), preloaded());
 }
 
 static void long_key(char *key, size_t n)

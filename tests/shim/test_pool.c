@@ -27,6 +27,7 @@ static void use_pool(memcached_pool_st *pool)
 	static const char *const keys[] = { "key", "missing", "other" };
 	memcached_st *one = pop(pool);
 	memcached_st *two = pop(pool);
+	memcached_st *three;
 	uint64_t value = 0;
 
 	store(one, "key", "value", 1);
@@ -41,7 +42,9 @@ static void use_pool(memcached_pool_st *pool)
 	one = pop(pool);
 	fetch_result_all(one);
 	get(one, "key");
-	pop(pool);
+	three = pop(pool);
+	observe("none left: %s", pop(pool) ? "one" : "none");
+	push(pool, three);
 	push(pool, two);
 	observe("behavior: %s",
 		name_of(memcached_pool_behavior_set(pool, MEMCACHED_BEHAVIOR_BINARY_PROTOCOL, 1)));
