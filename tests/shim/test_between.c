@@ -136,6 +136,13 @@ static void call_namespace(memcached_st *handle)
 	memcached_callback_set(handle, MEMCACHED_CALLBACK_NAMESPACE, "a");
 }
 
+/* What is known of the handle is looked at again while results wait. */
+static void call_behavior_and_namespace(memcached_st *handle)
+{
+	memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_SND_TIMEOUT, 0);
+	call_namespace(handle);
+}
+
 static void call_servers_reset(memcached_st *handle)
 {
 	memcached_servers_reset(handle);
@@ -197,6 +204,7 @@ static const struct between {
 	{ "distribution", call_distribution, false },
 	{ "behavior_get", call_behavior_get, false },
 	{ "namespace", call_namespace, false },
+	{ "behavior and namespace", call_behavior_and_namespace, false },
 	{ "servers_reset", call_servers_reset, false },
 	{ "clone", call_clone, false },
 	{ "mget", call_mget, false },
@@ -249,6 +257,7 @@ static void test_preloaded__mgets_were_seen(void **state)
 {
 	if (preloaded()) {
 		assert_true(calls_seen("memcached_mget") > 0);
+		assert_true(calls_passed("unread") > 0);
 	}
 }
 

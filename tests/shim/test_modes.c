@@ -1,6 +1,6 @@
 /*
  * Handles as programs set them up: with namespaces, several servers, replicas,
- * UDP, logins, encoding, buffers.  The same bare and preloaded?
+ * UDP, encoding, buffers.  The same bare and preloaded?
  */
 #include "tests/shim/client.h"
 
@@ -221,6 +221,26 @@ static void test_master_keys__choose_the_server(void **state)
 	}
 }
 
+/* Where a key goes is drawn anew for every call: only that it is left to libmemcached. */
+static void test_random_distribution__nothing_is_served(void **state)
+{
+	memcached_st *handle = open_two(false);
+	uint64_t hits;
+
+	observe("-- random");
+	behave(handle, MEMCACHED_BEHAVIOR_DISTRIBUTION, MEMCACHED_DISTRIBUTION_RANDOM);
+	hits = preloaded() ? layer_hits("memory") : 0;
+	for (int i = 0; i < 4; i++) {
+		store(handle, "random", "value", 0);
+		free(memcached_get(handle, "random", 6, NULL, NULL, NULL));
+	}
+	if (preloaded()) {
+		assert_int_equal(layer_hits("memory"), hits);
+		assert_int_equal(calls_passed("random_distribution"), 8);
+	}
+	memcached_free(handle);
+}
+
 /* A replica is older where another handle wrote to the key's own server alone. */
 static void test_replicas__read_as_libmemcached_reads(void **state)
 {
@@ -318,51 +338,6 @@ static void test_udp__reads_are_refused(void **state)
 		observe_state(handle, "version", memcached_version(handle));
 		memcached_free(handle);
 		memcached_free(writer);
-	}
-}
-
-/* The server knows of no logins, and the text protocol has none. */
-static void test_login__as_far_as_libmemcached_goes(void **state)
-{
-	for (unsigned binary = 0; binary < 2; binary++) {
-		memcached_st *plain = handle_open(binary);
-		memcached_st *handle = handle_open(binary);
-		memcached_st *clone;
-		uint64_t hits;
-
-		observe("-- login, %s", binary ? "binary" : "text");
-		store(plain, "key", "value", 0);
-		get(plain, "key");
-		get(plain, "key");
-		observe_state(handle, "login",
-			      memcached_set_sasl_auth_data(handle, "user", "password"));
-		hits = preloaded() ? layer_hits("memory") : 0;
-		get(handle, "key");
-		if (preloaded()) {
-			/* What somebody else was let to read is no reason to let this one. */
-			assert_int_equal(layer_hits("memory"), hits);
-		}
-		for (int i = 0; i < 3; i++) {
-			get(handle, "key");
-			store(handle, "own", "mine", 0);
-			get(plain, "own");
-		}
-		clone = memcached_clone(NULL, handle);
-		observe("clone: %s", clone ? "one" : "none");
-		if (clone) {
-			get(clone, "key");
-			get(clone, "key");
-		}
-		memcached_free(clone);
-		observe("logout: %s", name_of(memcached_destroy_sasl_auth_data(handle)));
-		memcached_quit(handle);
-		get(handle, "key");
-		memcached_set_sasl_callbacks(handle, NULL);
-		get(handle, "key");
-		observe("wrong: %s", name_of(memcached_set_sasl_auth_data(handle, NULL, "")));
-		get(handle, "key");
-		memcached_free(handle);
-		memcached_free(plain);
 	}
 }
 
@@ -607,10 +582,10 @@ int main(void)
 		cmocka_unit_test(test_namespace_from_call_to_call__items_of_each),
 		cmocka_unit_test(test_two_servers__each_has_its_own),
 		cmocka_unit_test(test_master_keys__choose_the_server),
+		cmocka_unit_test(test_random_distribution__nothing_is_served),
 		cmocka_unit_test(test_replicas__read_as_libmemcached_reads),
 		cmocka_unit_test(test_server_that_dies__is_ejected),
 		cmocka_unit_test(test_udp__reads_are_refused),
-		cmocka_unit_test(test_login__as_far_as_libmemcached_goes),
 		cmocka_unit_test(test_encoding_keys__each_reads_its_own),
 		cmocka_unit_test(test_option_strings__make_the_same_handles),
 		cmocka_unit_test(test_buffered_writes__are_read_back),
