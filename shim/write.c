@@ -68,14 +68,38 @@ static enum layer_outcome refuse(enum layer_verb verb, struct memcached_call *ca
 	return LAYER_UNSENT;
 }
 
+static enum layer_outcome no_call(void *arg)
+{
+	return LAYER_DROPPED;
+}
+
+/*
+ * Replicas are written, too, without an answer: what was known of the key on
+ * these servers is void.
+ */
+static void forget_replicas(struct tower *tower, const struct shim_state *state,
+			    const struct layer_key *key, struct slots_doubts **doubts)
+{
+	for (size_t i = 0; i < state->n_servers; i++) {
+		struct layer_key replica = *key;
+
+		replica.place = state->servers[i].place;
+		replica.server = state->servers[i].name;
+		if (replica.place != key->place) {
+			tower_change(tower, &replica, no_call, NULL, doubts);
+		}
+	}
+}
+
 /*
  * A write that cannot be walked still happens: what it may have changed is
  * forgotten.  A key that means something else on the wire may have changed
  * anything.
  */
-static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
-				  enum layer_verb verb, struct memcached_call *call,
-				  const struct layer_key *key, struct slots_doubts **doubts)
+static enum layer_outcome pass_on(struct tower *tower, const struct shim_state *state,
+				  enum shim_reason reason, enum layer_verb verb,
+				  struct memcached_call *call, const struct layer_key *key,
+				  struct slots_doubts **doubts)
 {
 	struct perform p = { verb, call, reason == REASON_buffered };
 	enum layer_outcome outcome;
@@ -86,6 +110,9 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 	}
 	if (reason != REASON_key && reason != REASON_handles) {
 		tower_change(tower, key, perform, &p, doubts);
+		if (reason == REASON_replicas) {
+			forget_replicas(tower, state, key, doubts);
+		}
 		return p.shifted ? LAYER_UNCERTAIN : memcached_outcome(call->handle, call->rc);
 	}
 	outcome = perform(&p);
@@ -122,8 +149,9 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 		/* libmemcached then reads the answer to the first write that is buffered. */
 		reason = REASON_buffered;
 	}
-	outcome = reason == REASON_none ? walk(tower, verb, call, &item.key, doubts)
-					: pass_on(tower, reason, verb, call, &item.key, doubts);
+	outcome = reason == REASON_none
+			  ? walk(tower, verb, call, &item.key, doubts)
+			  : pass_on(tower, state, reason, verb, call, &item.key, doubts);
 	if (outcome != LAYER_UNSENT) {
 		/* Refused before anything was sent it leaves what is still to be fetched. */
 		shim_drop_results(state);
