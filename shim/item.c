@@ -108,7 +108,11 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	server = server_of(state, handle, group, n_group);
 	item->place = server->place;
 	item->server = server->name;
-	item->private = handle->hashkit._key != NULL;
+	/*
+	 * What needs a login stays behind it: libmemcached takes a refused login for a
+	 * miss, and Redis must not answer for a memcached that let nobody in.
+	 */
+	item->private = handle->hashkit._key != NULL || state->login != 0;
 	return state->refused;
 }
 
