@@ -260,6 +260,34 @@ TEST_IN_BOTH(test_get_failure_trigger__called_when_nothing_has_it)
 	}
 }
 
+/* What memcached has lost and memory still has is not lost: one large memcached. */
+static void test_get_failure_trigger__not_while_memory_has_it(void **state)
+{
+	memcached_trigger_key_fn make = make_value;
+	memcached_st *handle = handle_open(false);
+	memcached_return_t rc = MEMCACHED_FAILURE;
+	size_t n = 0;
+	char *value;
+
+	observe("-- lost by memcached");
+	set_trigger(handle, MEMCACHED_CALLBACK_GET_FAILURE, &make);
+	trigger_answer = MEMCACHED_FAILURE;
+	store(handle, "kept", "value", 0);
+	get(handle, "kept");
+	assert_true(server_restart(client_server));
+	memcached_quit(handle);
+	if (preloaded()) {
+		value = memcached_get(handle, "kept", 4, &n, NULL, &rc);
+		assert_int_equal(rc, MEMCACHED_SUCCESS);
+		assert_int_equal(n, 5);
+		free(value);
+	}
+	/* It is gone for whoever deletes it. */
+	observe_state(handle, "delete", memcached_delete(handle, "kept", 4, 0));
+	get(handle, "kept");
+	memcached_free(handle);
+}
+
 TEST_IN_BOTH(test_delete_trigger__called_when_it_was_there)
 {
 	memcached_trigger_delete_key_fn deleted = delete_trigger;
@@ -401,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_fetch_with_null_outputs__fetches_all_the_same),
 		cmocka_unit_test(test_callback_that_fails__is_the_last_error),
 		cmocka_unit_test(test_get_failure_trigger__called_when_nothing_has_it),
+		cmocka_unit_test(test_get_failure_trigger__not_while_memory_has_it),
 		cmocka_unit_test(test_delete_trigger__called_when_it_was_there),
 		cmocka_unit_test(test_own_allocators__have_every_value),
 		cmocka_unit_test(test_preloaded__memory_answered),
