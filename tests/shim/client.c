@@ -1,5 +1,7 @@
 #include "tests/shim/client.h"
 
+#include <unistd.h>
+
 #define KEYS_MAX 16
 
 struct server *client_server;
@@ -14,6 +16,15 @@ int client_server_down(void **state)
 {
 	server_stop(&client_server);
 	return 0;
+}
+
+void client_environment(const char *name, const char *value, char **arguments)
+{
+	if (getenv(name) == NULL) {
+		setenv(name, value, 1);
+		execv("/proc/self/exe", arguments);
+		abort();
+	}
 }
 
 memcached_st *handle_open(bool binary)

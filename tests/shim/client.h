@@ -27,6 +27,12 @@ extern struct server *client_server;
 int client_server_up(void **state);
 int client_server_down(void **state);
 
+/*
+ * For main(): the program starts itself again where its environment does not
+ * have this, which tower reads when it is loaded and which bare means nothing.
+ */
+void client_environment(const char *name, const char *value, char **arguments);
+
 /* A handle of client_server; the test frees it. */
 memcached_st *handle_open(bool binary);
 

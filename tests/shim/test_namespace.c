@@ -1,8 +1,7 @@
 /*
  * A configured namespace ([memcached] namespace): on the wire, and nowhere else.
  *
- * The program starts itself again with one in its environment, which bare
- * means nothing.  What goes over the wire is asked of the server by hand.
+ * What goes over the wire is asked of the server by hand.
  */
 #include "tests/shim/client.h"
 
@@ -201,10 +200,6 @@ int main(int n_arguments, char **arguments)
 		cmocka_unit_test(test_namespaces_too_long_together__only_the_programs_own),
 	};
 
-	if (getenv("TOWER_MEMCACHED_NAMESPACE") == NULL) {
-		setenv("TOWER_MEMCACHED_NAMESPACE", OURS, 1);
-		execv("/proc/self/exe", arguments);
-		return 1;
-	}
+	client_environment("TOWER_MEMCACHED_NAMESPACE", OURS, arguments);
 	return cmocka_run_group_tests(tests, client_server_up, client_server_down);
 }

@@ -419,7 +419,7 @@ static void test_preloaded__memory_answered(void **state)
 	}
 }
 
-int main(void)
+int main(int n_arguments, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_own_result__tells_of_the_last_get),
@@ -435,5 +435,7 @@ int main(void)
 		cmocka_unit_test(test_preloaded__memory_answered),
 	};
 
+	/* Long enough for a server to start again. */
+	client_environment("TOWER_MEMORY_TTL", "10m", arguments);
 	return cmocka_run_group_tests(tests, client_server_up, client_server_down);
 }
