@@ -108,7 +108,7 @@ $(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(INNER) $(call obj,$(TLI
 
 $(BUILD)/tests/shim/%: $(BUILD)/obj/tests/shim/%.o $(call obj,$(SHIMTL) $(TLIB))
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached -lmemcachedutil -lcmocka
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached -lmemcachedutil -lhashkit -lcmocka
 
 # The litmus test of tests/coherence, a plain program that uses libmemcached.
 LITMUS = $(call obj,$(wildcard tests/coherence/*.c))

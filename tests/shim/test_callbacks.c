@@ -234,7 +234,7 @@ TEST_IN_BOTH(test_stat_callback__uses_another_handle)
 static void test_preloaded__memory_answered(void **state)
 {
 	if (preloaded()) {
-		assert_true(layer_hits("memory") > 30);
+		assert_true(layer_hits("memory") > 0);
 	}
 }
 

@@ -302,7 +302,7 @@ static void test_zero_servers__the_real_error(void **state)
 static void test_preloaded__memory_answered(void **state)
 {
 	if (preloaded()) {
-		assert_true(layer_hits("memory") > 50);
+		assert_true(layer_hits("memory") > 0);
 		assert_true(calls_passed("key") > 0);
 		assert_true(calls_passed("batch") > 0);
 	}

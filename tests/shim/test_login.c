@@ -171,7 +171,7 @@ static void test_preloaded__logins_were_seen(void **state)
 		assert_true(calls_seen("memcached_set_sasl_auth_data") > 2);
 		assert_true(calls_seen("memcached_set_sasl_callbacks") > 0);
 		assert_true(calls_seen("memcached_destroy_sasl_auth_data") > 0);
-		assert_true(layer_hits("memory") > 4);
+		assert_true(layer_hits("memory") > 0);
 	}
 }
 

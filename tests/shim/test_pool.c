@@ -104,7 +104,7 @@ static void test_preloaded__the_pools_calls_were_seen(void **state)
 		assert_true(calls_seen("memcached_clone") > 4);
 		assert_true(calls_seen("memcached_free") > 4);
 		assert_true(calls_seen("memcached_behavior_set") > 2);
-		assert_true(layer_hits("memory") > 8);
+		assert_true(layer_hits("memory") > 0);
 	}
 }
 

@@ -414,7 +414,7 @@ static void test_own_allocators__have_every_value(void **state)
 static void test_preloaded__memory_answered(void **state)
 {
 	if (preloaded()) {
-		assert_true(layer_hits("memory") > 50);
+		assert_true(layer_hits("memory") > 0);
 		assert_true(calls_seen("memcached_fetch_execute") > 0);
 	}
 }
