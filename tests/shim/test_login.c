@@ -84,7 +84,7 @@ static void refuse_one(int fd)
 		header[0] = 0x81;
 		memset(header + 2, 0, 10);
 		header[7] = 0x20;
-		if (write(fd, header, sizeof(header)) != sizeof(header)) {
+		if (send(fd, header, sizeof(header), MSG_NOSIGNAL) != sizeof(header)) {
 			break;
 		}
 	}
