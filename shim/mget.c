@@ -38,6 +38,21 @@ void shim_drop_results(struct shim_state *state)
 	results_done(&state->results);
 }
 
+bool shim_has_unread(struct shim_state *state, const memcached_st *handle)
+{
+	/* Who fetches to the end does not tell: libmemcached is asked where there may be any. */
+	bool may_have = state->unread;
+
+	state->unread = false;
+	for (uint32_t i = 0; may_have && !state->unread && i < handle->number_of_hosts; i++) {
+		state->unread =
+			memcached_real.memcached_server_response_count(
+				memcached_real.memcached_server_instance_by_position(handle, i)) >
+			0;
+	}
+	return state->unread;
+}
+
 static memcached_return_t real_mget(const struct memcached_read *read,
 				    const struct shim_request *request)
 {
@@ -109,8 +124,11 @@ static enum shim_reason prepare(struct shim_state *state, const struct memcached
 	    !request->lengths || (request->execute && !read->handle->flags.binary_protocol)) {
 		return REASON_batch;
 	}
-	if (state->buffered || state->unread) {
-		return state->buffered ? REASON_buffered : REASON_unread;
+	if (state->buffered) {
+		return REASON_buffered;
+	}
+	if (shim_has_unread(state, read->handle)) {
+		return REASON_unread;
 	}
 	results = calloc(1, sizeof(*results));
 	if (results == NULL) {

@@ -18,7 +18,7 @@ static void program_free(void *owner, void *bytes)
 }
 
 /* Why a read must go to the real function as it is, or REASON_none. */
-static enum shim_reason prepare(const struct shim_state *state, const struct memcached_read *read,
+static enum shim_reason prepare(struct shim_state *state, const struct memcached_read *read,
 				const char *key, size_t n_key, struct shim_key *ret_key)
 {
 	if (state == NULL) {
@@ -27,7 +27,7 @@ static enum shim_reason prepare(const struct shim_state *state, const struct mem
 	if (state->buffered) {
 		return REASON_buffered;
 	}
-	if (state->unread) {
+	if (shim_has_unread(state, read->handle)) {
 		return REASON_unread;
 	}
 	return shim_item_read(state, read->handle, read->group, read->n_group, key, n_key, ret_key);

@@ -194,6 +194,10 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 /* What an mget left is not wanted any more.  NULL is nothing. */
 void shim_drop_results(struct shim_state *state);
 
+/* Whether results of an earlier request wait on the handle's connections: a real call drops them.
+ */
+bool shim_has_unread(struct shim_state *state, const memcached_st *handle);
+
 /* --- write.c --- */
 
 memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct memcached_call *call);
