@@ -23,6 +23,10 @@ WARN     += -Werror
 CPPFLAGS += -DTOWER_DEVELOPER
 else
 CPPFLAGS += -DNDEBUG
+# What is installed is compiled as a whole: a hit goes through a dozen small functions.
+ifeq ($(SANITIZE)$(findstring gcc,$(CC)),gcc)
+STD      += -flto=auto
+endif
 endif
 # A planted fault, for tests that must notice it (base/fault.def).
 ifdef FAULT
@@ -49,11 +53,12 @@ UNIT   = $(wildcard tests/unit/test_*.c)
 FAULTS = $(wildcard tests/faults/test_*.c)
 SHIMT  = $(wildcard tests/shim/test_*.c)
 SHIMTL = $(filter-out $(SHIMT),$(wildcard tests/shim/*.c))
+APPS   = $(wildcard tests/apps/*.c)
 TLIB   = $(wildcard tests/lib/*.c)
 
 obj    = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 INNER  = $(call obj,$(BASE) $(LAYERS) $(CORE))
-ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(TLIB) $(UNIT) $(FAULTS) $(SHIMT) $(SHIMTL))
+ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(TLIB) $(UNIT) $(FAULTS) $(SHIMT) $(SHIMTL) $(APPS))
 
 all: $(BUILD)/libtower.so $(BUILD)/tower
 
@@ -120,10 +125,16 @@ $(BUILD)/tests/coherence/litmus: $(LITMUS) $(call obj,tests/lib/servers.c)
 tests: $(BUILD)/tests/coherence/litmus
 -include $(LITMUS:.o=.d)
 
+# Programs of tests/apps know nothing of tower.
+$(BUILD)/tests/apps/%: $(BUILD)/obj/tests/apps/%.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached -lmemcachedutil
+
 TESTS_UNIT   = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT))
 TESTS_FAULTS = $(patsubst tests/faults/%.c,$(BUILD)/tests/faults/%,$(FAULTS))
 TESTS_SHIM   = $(patsubst tests/shim/%.c,$(BUILD)/tests/shim/%,$(SHIMT))
-TESTS        = $(TESTS_UNIT) $(TESTS_FAULTS) $(TESTS_SHIM)
+TESTS_APPS   = $(patsubst tests/apps/%.c,$(BUILD)/tests/apps/%,$(APPS))
+TESTS        = $(TESTS_UNIT) $(TESTS_FAULTS) $(TESTS_SHIM) $(TESTS_APPS)
 
 tests: all $(TESTS)
 

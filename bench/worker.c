@@ -23,7 +23,7 @@ struct workload {
 	unsigned n_threads;
 	bool zipf;
 	bool stored; /* the keys are there */
-	void (*run)(memcached_st *handle, const struct workload *workload, size_t n, uint64_t seed);
+	void (*run)(memcached_st *handle, const struct workload *workload, size_t n, size_t first);
 };
 
 static const char *socket_path;
@@ -111,10 +111,22 @@ static void check(bool well, const char *what)
 	}
 }
 
-static void run_get(memcached_st *handle, const struct workload *workload, size_t n, uint64_t seed)
+static uint32_t next_key(size_t *at)
 {
+	uint32_t k = order[*at];
+
+	if (++*at == operations) {
+		*at = 0;
+	}
+	return k;
+}
+
+static void run_get(memcached_st *handle, const struct workload *workload, size_t n, size_t first)
+{
+	size_t at = first;
+
 	for (size_t i = 0; i < n; i++) {
-		uint32_t k = order[(i + seed) % operations];
+		uint32_t k = next_key(&at);
 		memcached_return_t rc;
 		uint32_t flags;
 		size_t n_value;
@@ -126,12 +138,13 @@ static void run_get(memcached_st *handle, const struct workload *workload, size_
 	}
 }
 
-static void run_set(memcached_st *handle, const struct workload *workload, size_t n, uint64_t seed)
+static void run_set(memcached_st *handle, const struct workload *workload, size_t n, size_t first)
 {
 	char *value = calloc(1, workload->n_value);
+	size_t at = first;
 
 	for (size_t i = 0; i < n; i++) {
-		uint32_t k = order[(i + seed) % operations];
+		uint32_t k = next_key(&at);
 
 		check(memcached_set(handle, keys[k], key_lengths[k], value, workload->n_value, 0,
 				    0) == MEMCACHED_SUCCESS,
@@ -169,20 +182,20 @@ static void run_mget_of(memcached_st *handle, const struct workload *workload, s
 	memcached_result_free(&result);
 }
 
-static void run_mget(memcached_st *handle, const struct workload *workload, size_t n, uint64_t seed)
+static void run_mget(memcached_st *handle, const struct workload *workload, size_t n, size_t first)
 {
 	run_mget_of(handle, workload, n, 0, WIDTH, WIDTH);
 }
 
 static void run_mget10(memcached_st *handle, const struct workload *workload, size_t n,
-		       uint64_t seed)
+		       size_t first)
 {
 	run_mget_of(handle, workload, n, 0, WIDTH / 10, WIDTH / 10);
 }
 
 /* 90 keys that are always the same, 10 that memory does not have. */
 static void run_mget90(memcached_st *handle, const struct workload *workload, size_t n,
-		       uint64_t seed)
+		       size_t first)
 {
 	const char *asked[WIDTH];
 	size_t lengths[WIDTH];
@@ -237,9 +250,22 @@ static void store_all(memcached_st *handle, const struct workload *workload)
 	free(value);
 }
 
+/* So that connections and copies are there. */
+static void warm_up(memcached_st *handle, const struct workload *workload)
+{
+	for (unsigned i = 0; i < workload->n_keys && workload->run == run_get; i++) {
+		memcached_return_t rc;
+		uint32_t flags;
+		size_t n_value;
+
+		free(memcached_get(handle, keys[i], key_lengths[i], &n_value, &flags, &rc));
+	}
+	workload->run(handle, workload, operations / 10 + 1, 0);
+}
+
 struct part {
 	const struct workload *workload;
-	uint64_t seed;
+	size_t first;
 };
 
 static void *run_part(void *arg)
@@ -247,7 +273,7 @@ static void *run_part(void *arg)
 	const struct part *part = arg;
 	memcached_st *handle = open_handle();
 
-	part->workload->run(handle, part->workload, operations, part->seed);
+	part->workload->run(handle, part->workload, operations, part->first);
 	memcached_free(handle);
 	return NULL;
 }
@@ -272,8 +298,7 @@ int main(int argc, char **argv)
 	make_keys(workload);
 	handle = open_handle();
 	store_all(handle, workload);
-	/* Once through, so that connections and copies are there. */
-	workload->run(handle, workload, operations / 10 + 1, 0);
+	warm_up(handle, workload);
 	start = now_ns();
 	if (workload->n_threads == 1) {
 		workload->run(handle, workload, operations, 0);

@@ -139,11 +139,14 @@ void slots_close(struct slots **slots)
 	*slots = NULL;
 }
 
+static uint64_t token_of(uint64_t flushes, uint64_t word)
+{
+	return flushes << TOKEN_VERSION_BITS | (word >> SLOTS_IN_FLIGHT_BITS & TOKEN_VERSION);
+}
+
 static uint64_t token(const struct slots *slots, uint64_t word)
 {
-	uint64_t flushes = atomic_load_explicit(&slots->head->flushes, memory_order_acquire);
-
-	return flushes << TOKEN_VERSION_BITS | (word >> SLOTS_IN_FLIGHT_BITS & TOKEN_VERSION);
+	return token_of(slots_flushes(slots), word);
 }
 
 /*
@@ -166,6 +169,20 @@ uint64_t slots_load(struct slots *slots, uint64_t hash)
 		return LAYER_SLOT_BUSY;
 	}
 	return token(slots, word);
+}
+
+uint64_t slots_peek(const struct slots *slots, uint64_t hash, uint64_t flushes)
+{
+	const struct slots_head *head = slots->head;
+	uint64_t word =
+		atomic_load_explicit(&slots->words[hash & slots->mask], memory_order_acquire);
+
+	if ((word & SLOTS_IN_FLIGHT) || slots_flushes(slots) != flushes ||
+	    atomic_load_explicit(&head->flush_from_ns, memory_order_acquire) ||
+	    atomic_load_explicit(&slots->doubts_until_ns, memory_order_relaxed) != CLOCK_NEVER) {
+		return LAYER_SLOT_BUSY;
+	}
+	return token_of(flushes, word);
 }
 
 static uint64_t enter_adds(void)

@@ -94,6 +94,17 @@ static void ask(struct tower *tower, struct layer_batch *batch, uint8_t at)
 	sign_hits(batch, at, before);
 }
 
+bool tower_peek(struct tower *tower, const struct layer_key *key,
+		const struct layer_allocator *allocator, struct layer_item *ret)
+{
+	const struct tower_layer *first = &tower->layers[0];
+	uint64_t followed = atomic_load_explicit(&tower->flushes, memory_order_relaxed);
+	uint64_t slot = slots_peek(tower->slots, key->hash, followed);
+
+	return slot != LAYER_SLOT_BUSY && first->ops->peek &&
+	       first->ops->peek(first->layer, key, slot, allocator, ret);
+}
+
 bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 {
 	const struct tower_layer *authority = &tower->layers[tower->authority];

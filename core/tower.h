@@ -72,6 +72,14 @@ void tower_leave(void);
 const struct config *tower_config(void);
 
 /*
+ * A hit of the first layer, for one key and no CAS id, where nothing else is to
+ * be done; sets of *ret what a layer's get() sets of an item.  False: nothing has
+ * happened, and the read begins with tower_read_begin().
+ */
+bool tower_peek(struct tower *tower, const struct layer_key *key,
+		const struct layer_allocator *allocator, struct layer_item *ret);
+
+/*
  * A read in two halves: begin asks the layers above the authority and sends
  * the authority its questions if it can be asked without waiting; end collects,
  * asks what is deeper, and fills the layers above.  False from begin: the

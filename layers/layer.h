@@ -154,6 +154,14 @@ struct layer_ops {
 	void (*get)(struct layer *layer, struct layer_batch *batch);
 
 	/*
+	 * Optional, of a first layer: a hit of one key at once, or nothing at
+	 * all.  As get(), for a batch of one that wants no CAS id; sets in *ret
+	 * what get() sets of an item.  False counts no miss: get() follows.
+	 */
+	bool (*peek)(struct layer *layer, const struct layer_key *key, uint64_t slot,
+		     const struct layer_allocator *allocator, struct layer_item *ret);
+
+	/*
 	 * Optional: sends the questions of get() without waiting; get() then
 	 * collects.  False: nothing was sent and get() must not follow.
 	 */

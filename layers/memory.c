@@ -25,6 +25,8 @@
 /* Where so large a part of what is in use is dead, the living are moved over it. */
 #define DEAD_PART 8
 
+#define CACHE_LINE 64
+
 /* What an insertion may still move. */
 struct moves {
 	unsigned n_entries;
@@ -68,8 +70,8 @@ static size_t key_offset(const struct memory_head *head)
  * at any moment: sizes are bounded before they are used, and memory_log_holds()
  * comes last.
  */
-static bool is_entry_of(const struct layer *layer, uint64_t word, const struct layer_key *key,
-			struct found *ret)
+static inline bool is_entry_of(const struct layer *layer, uint64_t word,
+			       const struct layer_key *key, struct found *ret)
 {
 	const struct memory_log *log = &layer->log;
 	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
@@ -80,11 +82,13 @@ static bool is_entry_of(const struct layer *layer, uint64_t word, const struct l
 	if (left < sizeof(ret->head)) {
 		return false;
 	}
+	/* Where in these lines the value begins is known only when the head has come. */
+	__builtin_prefetch(bytes + CACHE_LINE);
+	__builtin_prefetch(bytes + (size_t)2 * CACHE_LINE);
 	racy_copy(&ret->head, bytes, sizeof(ret->head));
 	if (ret->head.n_key != key->n_wire || ret->head.where != key->place ||
 	    ret->head.kind > MEMORY_ENTRY_WITH_CAS ||
-	    memory_log_size(ret->head.n_key, ret->head.n_value,
-			    ret->head.kind == MEMORY_ENTRY_WITH_CAS) > left) {
+	    key_offset(&ret->head) + ret->head.n_key + ret->head.n_value > left) {
 		return false;
 	}
 	if (!racy_equal(bytes + key_offset(&ret->head), key->wire, key->n_wire)) {
@@ -95,26 +99,29 @@ static bool is_entry_of(const struct layer *layer, uint64_t word, const struct l
 	return memory_log_holds(log, place);
 }
 
-static bool find(const struct layer *layer, const struct layer_key *key, struct found *ret)
+static inline bool find(const struct layer *layer, const struct layer_key *key, struct found *ret)
 {
 	struct memory_ways ways = memory_index_ways(&layer->index, hash_of(key));
 
-	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
-		_Atomic uint64_t *at = memory_index_way(&ways, i);
-		uint64_t word = atomic_load_explicit(at, memory_order_acquire);
+	for (unsigned i = 0; i < 2; i++) {
+		_Atomic uint64_t *line = ways.lines[i];
 
-		if (word && (word & MEMORY_WORD_TAG) == ways.tag &&
-		    is_entry_of(layer, word, key, ret)) {
-			ret->at = at;
-			return true;
+		for (unsigned j = 0; j < MEMORY_INDEX_LINE; j++) {
+			uint64_t word = atomic_load_explicit(&line[j], memory_order_acquire);
+
+			if ((word & MEMORY_WORD_TAG) == ways.tag && word &&
+			    is_entry_of(layer, word, key, ret)) {
+				ret->at = &line[j];
+				return true;
+			}
 		}
 	}
 	return false;
 }
 
 /* False where the program's memory is out, or the entry went meanwhile. */
-static bool answer(const struct layer *layer, struct layer_item *item, const struct found *found,
-		   const struct layer_allocator *allocator)
+static inline bool answer(const struct layer *layer, const struct found *found,
+			  const struct layer_allocator *allocator, struct layer_item *item)
 {
 	const struct memory_head *head = &found->head;
 	const char *bytes = memory_log_at(&layer->log, found->place);
@@ -458,28 +465,50 @@ static void drop(struct layer *layer, const struct found *found)
 
 /* --- the operations of a layer --- */
 
-static bool get_one(struct layer *layer, struct layer_batch *batch, struct layer_item *item,
-		    int64_t now)
+/* An entry that may answer under this slot's token. */
+static inline bool find_fresh(struct layer *layer, const struct layer_key *key, uint64_t slot,
+			      struct found *ret)
+{
+	if (!find(layer, key, ret)) {
+		return false;
+	}
+	if (ret->head.slot != slot) {
+		counter_add(&(*layer->counters)->invalidated, 1);
+		drop(layer, ret);
+		return false;
+	}
+	if (ret->head.deadline_ns != CLOCK_NEVER && ret->head.deadline_ns <= clock_coarse_ns()) {
+		counter_add(&(*layer->counters)->expired, 1);
+		drop(layer, ret);
+		return false;
+	}
+	return true;
+}
+
+static bool memory_peek(struct layer *layer, const struct layer_key *key, uint64_t slot,
+			const struct layer_allocator *allocator, struct layer_item *ret)
 {
 	struct found found;
 
-	if (!find(layer, &item->key, &found)) {
+	if (!find_fresh(layer, key, slot, &found) || !answer(layer, &found, allocator, ret)) {
 		return false;
 	}
-	if (found.head.slot != item->slot) {
-		counter_add(&(*layer->counters)->invalidated, 1);
-		drop(layer, &found);
-		return false;
-	}
-	if (found.head.deadline_ns <= now) {
-		counter_add(&(*layer->counters)->expired, 1);
-		drop(layer, &found);
+	memory_word_use(found.at, found.word);
+	counter_add(&(*layer->counters)->hits, 1);
+	return true;
+}
+
+static bool get_one(struct layer *layer, struct layer_batch *batch, struct layer_item *item)
+{
+	struct found found;
+
+	if (!find_fresh(layer, &item->key, item->slot, &found)) {
 		return false;
 	}
 	if (batch->want_cas && found.head.kind != MEMORY_ENTRY_WITH_CAS) {
 		return false;
 	}
-	if (!batch->probe && !answer(layer, item, &found, &batch->allocator)) {
+	if (!batch->probe && !answer(layer, &found, &batch->allocator, item)) {
 		return false;
 	}
 	memory_word_use(found.at, found.word);
@@ -488,7 +517,6 @@ static bool get_one(struct layer *layer, struct layer_batch *batch, struct layer
 
 static void memory_get(struct layer *layer, struct layer_batch *batch)
 {
-	int64_t now = clock_coarse_ns();
 	uint64_t hits = 0;
 	uint64_t misses = 0;
 
@@ -498,7 +526,7 @@ static void memory_get(struct layer *layer, struct layer_batch *batch)
 		if (item->answer == LAYER_HIT || item->slot == LAYER_SLOT_BUSY) {
 			continue;
 		}
-		if (get_one(layer, batch, item, now)) {
+		if (get_one(layer, batch, item)) {
 			item->answer = LAYER_HIT;
 			hits++;
 		} else {
@@ -637,6 +665,7 @@ const struct layer_ops memory_ops = {
 	.name = "memory",
 	.capabilities = LAYER_PRIVATE,
 	.get = memory_get,
+	.peek = memory_peek,
 	.fill = memory_fill,
 	.written = memory_written,
 	.flush = memory_flush,

@@ -1,7 +1,8 @@
 #include "layers/memory_index.h"
 
 #include <string.h>
-#include <sys/mman.h>
+
+#include "base/pages.h"
 
 static size_t table_bytes(const struct memory_table *table)
 {
@@ -13,9 +14,9 @@ static bool table_open(struct memory_table *table, size_t n_lines)
 	void *words;
 
 	table->n_lines = n_lines;
-	words = mmap(NULL, table_bytes(table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		     -1, 0);
-	if (words == MAP_FAILED) {
+	/* Keys are all over it: no part of it stays untouched for long. */
+	words = pages_map(table_bytes(table), true);
+	if (words == NULL) {
 		return false;
 	}
 	table->words = words;
@@ -24,11 +25,11 @@ static bool table_open(struct memory_table *table, size_t n_lines)
 
 /*
  * Empties the table and gives its memory back; anonymous pages come back as
- * zeros.  Pages that the program locked (mlockall) do not go back.
+ * zeros.
  */
 static void table_empty(struct memory_table *table)
 {
-	if (madvise((void *)table->words, table_bytes(table), MADV_DONTNEED) == 0) {
+	if (pages_release((void *)table->words, table_bytes(table))) {
 		return;
 	}
 	for (size_t i = 0; i < table->n_lines * MEMORY_INDEX_LINE; i++) {
@@ -55,7 +56,7 @@ bool memory_index_open(struct memory_index *index, size_t n_words)
 void memory_index_close(struct memory_index *index)
 {
 	for (unsigned i = 0; i < index->n_tables; i++) {
-		munmap((void *)index->tables[i].words, table_bytes(&index->tables[i]));
+		pages_unmap((void *)index->tables[i].words, table_bytes(&index->tables[i]));
 	}
 }
 

@@ -1,7 +1,8 @@
 #include "layers/memory_log.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
+
+#include "base/pages.h"
 
 /* Pages behind the head go back in so large a part of the ring, at least a page. */
 #define RELEASE_PART 32
@@ -19,9 +20,9 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 	while (size < limit) {
 		size *= 2;
 	}
-	ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		    -1, 0);
-	if (ring == MAP_FAILED) {
+	/* What is not yet or not any more in use of a page counts little in a large ring. */
+	ring = pages_map(size, size / RELEASE_PART >= PAGES_HUGE_BYTES);
+	if (ring == NULL) {
 		return false;
 	}
 	log->ring = ring;
@@ -40,7 +41,7 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 
 void memory_log_close(struct memory_log *log)
 {
-	munmap(log->ring, log->mask + 1);
+	pages_unmap(log->ring, log->mask + 1);
 }
 
 uint64_t memory_log_size(size_t n_key, size_t n_value, bool has_cas)
@@ -89,7 +90,7 @@ void memory_log_release(struct memory_log *log)
 		log->released = oldest;
 	}
 	while (log->released + piece <= head) {
-		madvise(log->ring + (log->released & log->mask), piece, MADV_DONTNEED);
+		pages_release(log->ring + (log->released & log->mask), piece);
 		log->released += piece;
 	}
 }
@@ -119,5 +120,5 @@ void memory_log_clear(struct memory_log *log)
 {
 	atomic_store_explicit(&log->head, log->tail, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
-	madvise(log->ring, log->mask + 1, MADV_DONTNEED);
+	pages_release(log->ring, log->mask + 1);
 }

@@ -28,6 +28,11 @@ static __thread struct shim_frame *top;
 /* This thread has called before. */
 static __thread bool is_known;
 
+void shim_count(struct tower *tower, enum shim_call call)
+{
+	counter_add(&tower->stats->counts->calls[call], 1);
+}
+
 struct tower *shim_tower(void)
 {
 	return tower_get(&plug);
@@ -52,8 +57,13 @@ static struct tower *open_frame(struct shim_frame *frame, enum shim_call call)
 	frame->is_open = true;
 	frame->outer = top;
 	top = frame;
-	counter_add(&tower->stats->counts->calls[call], 1);
+	shim_count(tower, call);
 	return tower;
+}
+
+struct tower *shim_at_once(void)
+{
+	return top || !is_known ? NULL : atomic_load_explicit(&tower_now, memory_order_acquire);
 }
 
 struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const memcached_st *handle)

@@ -117,7 +117,9 @@ static struct shim_state *look_up(const memcached_st *handle, bool add)
 static bool read_servers(struct shim_state *state, const memcached_st *handle)
 {
 	size_t n = handle->number_of_hosts;
-	uint64_t secrets = hash_mix(state->encoding, state->login);
+	/* What is read from replicas in need must not meet those who read the server itself. */
+	uint64_t who = hash_mix(hash_mix(state->encoding, state->login),
+				shim_has_replicas(handle) ? handle->number_of_replicas : 0);
 
 	servers_free(state);
 	state->servers_seen = handle->servers;
@@ -136,7 +138,7 @@ static bool read_servers(struct shim_state *state, const memcached_st *handle)
 			return false;
 		}
 		state->servers[i].name = name;
-		state->servers[i].place = hash_mix(hash_bytes(name, strlen(name)), secrets);
+		state->servers[i].place = hash_mix(hash_bytes(name, strlen(name)), who);
 		state->n_servers = i + 1;
 	}
 	return true;
@@ -163,8 +165,7 @@ static enum shim_reason refusal(const struct shim_state *state, const memcached_
 	if (handle->flags.use_udp) {
 		return REASON_udp;
 	}
-	/* Only the binary protocol knows of replicas. */
-	if (handle->number_of_replicas && handle->flags.binary_protocol) {
+	if (shim_has_replicas(handle) && handle->flags.randomize_replica_read) {
 		return REASON_replicas;
 	}
 	if (handle->distribution == MEMCACHED_DISTRIBUTION_RANDOM && handle->number_of_hosts > 1) {
@@ -186,17 +187,33 @@ static bool refresh(struct tower *tower, struct shim_state *state, memcached_st 
 	return state->fresh;
 }
 
+static bool is_fresh(const struct shim_state *state, const memcached_st *handle)
+{
+	return state->fresh && state->servers_seen == handle->servers &&
+	       state->n_servers == handle->number_of_hosts;
+}
+
+const struct shim_state *shim_state_at_once(const memcached_st *handle)
+{
+	const struct shim_state *state = last.state;
+
+	if (last.handle != handle || state == NULL ||
+	    last.forgotten != atomic_load_explicit(&forgotten, memory_order_acquire)) {
+		return NULL;
+	}
+	if (!is_fresh(state, handle) || state->buffered || state->unread || state->results ||
+	    handle->flags.support_cas) {
+		return NULL;
+	}
+	return state;
+}
+
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle)
 {
 	int before = errno;
 	struct shim_state *state = look_up(handle, true);
 
-	if (state == NULL) {
-		return NULL;
-	}
-	if ((!state->fresh || state->servers_seen != handle->servers ||
-	     state->n_servers != handle->number_of_hosts) &&
-	    !refresh(tower, state, handle)) {
+	if (state && !is_fresh(state, handle) && !refresh(tower, state, handle)) {
 		state = NULL;
 	}
 	errno = before;

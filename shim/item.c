@@ -116,22 +116,11 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	return state->refused;
 }
 
-enum shim_reason shim_item_read(const struct shim_state *state, const struct memcached_read *read,
-				const char *key, size_t n_key, struct shim_key *ret_key)
-{
-	if (read->group && read->n_group) {
-		return shim_item(state, read->handle, read->group, read->n_group, key, n_key,
-				 ret_key);
-	}
-	return shim_item(state, read->handle, key, n_key, key, n_key, ret_key);
-}
-
-void shim_got(memcached_st *handle, const struct layer_item *item)
+void shim_got(memcached_st *handle, const char *key, size_t n_key, const struct layer_item *item)
 {
 	memcached_result_st *result = &handle->result;
-	size_t n_key = item->key.n_wire - item->key.n_prefix;
 
-	memcpy(result->item_key, item->key.wire + item->key.n_prefix, n_key);
+	memcpy(result->item_key, key, n_key);
 	result->item_key[n_key] = '\0';
 	result->key_length = n_key;
 	result->item_flags = item->flags;

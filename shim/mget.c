@@ -27,7 +27,7 @@ static void results_done(struct shim_results **results)
 	}
 }
 
-bool shim_results_unread(const struct shim_state *state)
+static bool shim_results_unread(const struct shim_state *state)
 {
 	const struct shim_results *results = state->results;
 
@@ -41,6 +41,21 @@ void shim_drop_results(struct shim_state *state)
 	}
 	state->unread |= shim_results_unread(state);
 	results_done(&state->results);
+}
+
+bool shim_has_unread(struct shim_state *state, const memcached_st *handle)
+{
+	/* Who fetches to the end does not tell: libmemcached is asked where there may be any. */
+	bool may_have = state->unread || shim_results_unread(state);
+
+	state->unread = false;
+	for (uint32_t i = 0; may_have && !state->unread && i < handle->number_of_hosts; i++) {
+		state->unread =
+			memcached_real.memcached_server_response_count(
+				memcached_real.memcached_server_instance_by_position(handle, i)) >
+			0;
+	}
+	return state->unread;
 }
 
 static memcached_return_t real_mget(const struct memcached_read *read,
@@ -97,7 +112,8 @@ static enum shim_reason add_items(struct shim_results *results, const struct shi
 		const char *key = request->keys[i];
 		size_t n_key = request->lengths[i];
 		struct shim_key item;
-		enum shim_reason reason = shim_item_read(state, read, key, n_key, &item);
+		enum shim_reason reason = shim_item_read(state, read->handle, read->group,
+							 read->n_group, key, n_key, &item);
 
 		if (reason != REASON_none) {
 			return reason;
@@ -125,8 +141,11 @@ static enum shim_reason prepare(struct shim_state *state, const struct memcached
 	    !request->lengths || (request->execute && !read->handle->flags.binary_protocol)) {
 		return REASON_batch;
 	}
-	if (state->buffered || state->unread || shim_results_unread(state)) {
-		return state->buffered ? REASON_buffered : REASON_unread;
+	if (state->buffered) {
+		return REASON_buffered;
+	}
+	if (shim_has_unread(state, read->handle)) {
+		return REASON_unread;
 	}
 	results = calloc(1, sizeof(*results));
 	if (results == NULL) {

@@ -18,7 +18,7 @@ static void program_free(void *owner, void *bytes)
 }
 
 /* Why a read must go to the real function as it is, or REASON_none. */
-static enum shim_reason prepare(const struct shim_state *state, const struct memcached_read *read,
+static enum shim_reason prepare(struct shim_state *state, const struct memcached_read *read,
 				const char *key, size_t n_key, struct shim_key *ret_key)
 {
 	if (state == NULL) {
@@ -27,10 +27,10 @@ static enum shim_reason prepare(const struct shim_state *state, const struct mem
 	if (state->buffered) {
 		return REASON_buffered;
 	}
-	if (state->unread || shim_results_unread(state)) {
+	if (shim_has_unread(state, read->handle)) {
 		return REASON_unread;
 	}
-	return shim_item_read(state, read, key, n_key, ret_key);
+	return shim_item_read(state, read->handle, read->group, read->n_group, key, n_key, ret_key);
 }
 
 /* A real read sends what was buffered, drops what was unread, and waits for an answer. */
@@ -67,13 +67,11 @@ static enum layer_outcome call_real_get(void *arg)
 }
 
 /* A hit above or below memcached leaves the handle as if libmemcached had got the value. */
-static void hit(struct memcached_read *read, const struct layer_item *item, bool counted_already)
+static void leave_handle(memcached_st *handle, const char *key, size_t n_key,
+			 const struct layer_item *item, bool counted_already)
 {
-	shim_succeeded(read->handle, counted_already);
-	shim_got(read->handle, item);
-	read->rc = MEMCACHED_SUCCESS;
-	*read->ret_n_value = item->n_value;
-	*read->ret_flags = item->flags;
+	shim_succeeded(handle, counted_already);
+	shim_got(handle, key, n_key, item);
 }
 
 /*
@@ -105,7 +103,11 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	}
 	if (item.answer == LAYER_HIT) {
 		if (item.layer != tower->authority) {
-			hit(read, &item, handle->query_id != query_id);
+			leave_handle(handle, program_key, n_key, &item,
+				     handle->query_id != query_id);
+			read->rc = MEMCACHED_SUCCESS;
+			*read->ret_n_value = item.n_value;
+			*read->ret_flags = item.flags;
 		}
 		return item.value;
 	}
@@ -121,7 +123,8 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	return item.value;
 }
 
-char *shim_get(enum shim_call call, struct memcached_read *read, const char *key, size_t n_key)
+static char *shim_get(enum shim_call call, struct memcached_read *read, const char *key,
+		      size_t n_key)
 {
 	struct shim_frame frame;
 	struct tower *tower = shim_begin_own(&frame, call, read->handle);
@@ -188,8 +191,8 @@ static void walk_exist(struct tower *tower, struct memcached_read *read, const s
 	}
 }
 
-memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read, const char *key,
-			      size_t n_key)
+static memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read,
+				     const char *key, size_t n_key)
 {
 	struct shim_frame frame;
 	struct tower *tower = shim_begin_own(&frame, call, read->handle);
@@ -215,49 +218,101 @@ memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read, 
 	return read->rc;
 }
 
-/* Where the program does not want an answer, the real call still writes it somewhere. */
-struct unwanted {
-	size_t n_value;
-	uint32_t flags;
+/* A get as the program wrote it; group is NULL without a master key. */
+struct get {
+	enum shim_call call;
+	memcached_st *handle;
+	const char *group;
+	size_t n_group;
+	const char *key;
+	size_t n_key;
+	size_t *ret_n_value; /* these three may be NULL */
+	uint32_t *ret_flags;
+	memcached_return_t *ret_rc;
 };
+
+/* What most gets are: a hit in memory, with nothing else to be done.  Else nothing has happened. */
+static inline bool get_at_once(const struct get *get, char **ret_value)
+{
+	memcached_st *handle = get->handle;
+	const struct layer_allocator allocator = { program_alloc, program_free, handle };
+	struct tower *tower = shim_at_once();
+	const struct shim_state *state = tower ? shim_state_at_once(handle) : NULL;
+	struct layer_item item;
+	struct shim_key at;
+
+	if (state == NULL ||
+	    shim_item_read(state, handle, get->group, get->n_group, get->key, get->n_key, &at) !=
+		    REASON_none ||
+	    !tower_peek(tower, &at.key, &allocator, &item)) {
+		return false;
+	}
+	shim_count(tower, get->call);
+	leave_handle(handle, get->key, get->n_key, &item, false);
+	*ret_value = item.value;
+	if (get->ret_n_value) {
+		*get->ret_n_value = item.n_value;
+	}
+	if (get->ret_flags) {
+		*get->ret_flags = item.flags;
+	}
+	if (get->ret_rc) {
+		*get->ret_rc = MEMCACHED_SUCCESS;
+	}
+	return true;
+}
+
+static inline char *get(const struct get *get, bool by_key)
+{
+	/* Where the program does not want an answer, the real call still writes it somewhere. */
+	size_t n_value = 0;
+	uint32_t flags = 0;
+	struct memcached_read read;
+	char *value;
+
+	if (get_at_once(get, &value)) {
+		return value;
+	}
+	read = (struct memcached_read){
+		.handle = get->handle,
+		.by_key = by_key,
+		.group = get->group,
+		.n_group = get->n_group,
+		.ret_n_value = get->ret_n_value ? get->ret_n_value : &n_value,
+		.ret_flags = get->ret_flags ? get->ret_flags : &flags,
+	};
+	value = shim_get(get->call, &read, get->key, get->n_key);
+	if (get->ret_rc) {
+		*get->ret_rc = read.rc;
+	}
+	return value;
+}
 
 SHIM_EXPORT char *memcached_get(memcached_st *handle, const char *key, size_t n_key,
 				size_t *ret_n_value, uint32_t *ret_flags,
 				memcached_return_t *ret_rc)
 {
-	struct unwanted unwanted = { 0, 0 };
-	struct memcached_read read = {
-		.handle = handle,
-		.ret_n_value = ret_n_value ? ret_n_value : &unwanted.n_value,
-		.ret_flags = ret_flags ? ret_flags : &unwanted.flags,
-	};
-	char *value = shim_get(CALL_memcached_get, &read, key, n_key);
+	const struct get call = { CALL_memcached_get, handle,	 NULL,	0, key, n_key,
+				  ret_n_value,	      ret_flags, ret_rc };
 
-	if (ret_rc) {
-		*ret_rc = read.rc;
-	}
-	return value;
+	return get(&call, false);
 }
 
 SHIM_EXPORT char *memcached_get_by_key(memcached_st *handle, const char *group, size_t n_group,
 				       const char *key, size_t n_key, size_t *ret_n_value,
 				       uint32_t *ret_flags, memcached_return_t *ret_rc)
 {
-	struct unwanted unwanted = { 0, 0 };
-	struct memcached_read read = {
-		.handle = handle,
-		.by_key = true,
-		.group = group,
-		.n_group = n_group,
-		.ret_n_value = ret_n_value ? ret_n_value : &unwanted.n_value,
-		.ret_flags = ret_flags ? ret_flags : &unwanted.flags,
-	};
-	char *value = shim_get(CALL_memcached_get_by_key, &read, key, n_key);
+	const struct get call = { CALL_memcached_get_by_key,
+				  handle,
+				  group,
+				  n_group,
+				  key,
+				  n_key,
+				  ret_n_value,
+				  ret_flags,
+				  ret_rc };
 
-	if (ret_rc) {
-		*ret_rc = read.rc;
-	}
-	return value;
+	return get(&call, true);
 }
 
 SHIM_EXPORT memcached_return_t memcached_exist(memcached_st *handle, const char *key, size_t n_key)

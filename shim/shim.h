@@ -83,6 +83,13 @@ struct tower *shim_tower(void);
 struct shim_frame *shim_pause(void);
 void shim_resume(struct shim_frame *frame);
 
+/*
+ * The tower, where a call of this thread would be an outer one and nothing has to
+ * be prepared for it; else NULL, and shim_begin() knows.
+ */
+struct tower *shim_at_once(void);
+
+void shim_count(struct tower *tower, enum shim_call call);
 void shim_count_passed(struct tower *tower, enum shim_reason reason);
 
 /* --- handles.c --- */
@@ -121,6 +128,13 @@ struct shim_state {
 /* The handle's state, made if need be; NULL where there is no room. */
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle);
 
+/*
+ * The handle's state where a read can begin at once: this thread used it last, its
+ * items are known, nothing of it is buffered or unread, CAS ids are not asked for.  Else NULL, and
+ * shim_state() knows.
+ */
+const struct shim_state *shim_state_at_once(const memcached_st *handle);
+
 /* The handle's state as it is, made if need be, its items not looked at; NULL where no room. */
 struct shim_state *shim_state_new(const memcached_st *handle);
 
@@ -135,6 +149,12 @@ void shim_forget(const memcached_st *handle);
  * happened.  With several servers only one has answered, and nothing is known.
  */
 void shim_answered(struct tower *tower, struct shim_state *state);
+
+/* Whether writes go to further servers as well; only the binary protocol does so. */
+static inline bool shim_has_replicas(const memcached_st *handle)
+{
+	return handle->number_of_replicas && handle->flags.binary_protocol;
+}
 
 /* The handle's servers, hashes or namespace may have changed. */
 void shim_changed(const memcached_st *handle);
@@ -169,17 +189,24 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 			   size_t n_group, const char *key, size_t n_key, struct shim_key *ret_key);
 
 /* The same for a read, for which an empty group key is none. */
-enum shim_reason shim_item_read(const struct shim_state *state, const struct memcached_read *read,
-				const char *key, size_t n_key, struct shim_key *ret_key);
+static inline enum shim_reason shim_item_read(const struct shim_state *state, memcached_st *handle,
+					      const char *group, size_t n_group, const char *key,
+					      size_t n_key, struct shim_key *ret_key)
+{
+	bool by_group = group && n_group;
+
+	return shim_item(state, handle, by_group ? group : key, by_group ? n_group : n_key, key,
+			 n_key, ret_key);
+}
 
 /* Leaves the handle as after a real call that succeeded without errors. */
 void shim_succeeded(memcached_st *handle, bool counted_already);
 
 /*
- * Leaves the handle's own result as after a real get of this item, but for its
+ * Leaves the handle's own result as after a real get of this key, but for its
  * value, which is the program's; after shim_succeeded().
  */
-void shim_got(memcached_st *handle, const struct layer_item *item);
+void shim_got(memcached_st *handle, const char *key, size_t n_key, const struct layer_item *item);
 
 /* --- error.c --- */
 
@@ -188,12 +215,6 @@ void shim_clear_errors(memcached_st *handle);
 
 /* Adds an error to the handle as memcached_fetch_execute() does for a callback that failed. */
 void shim_set_error(memcached_st *handle, memcached_return_t rc);
-
-/* --- read.c --- */
-
-char *shim_get(enum shim_call call, struct memcached_read *read, const char *key, size_t n_key);
-memcached_return_t shim_exist(enum shim_call call, struct memcached_read *read, const char *key,
-			      size_t n_key);
 
 /* --- mget.c --- */
 
@@ -223,8 +244,9 @@ void shim_collect_results(struct tower *tower, struct shim_state *state);
 /* The handle's namespace has changed: what is still to be fetched is named by it. */
 void shim_rename_results(struct shim_state *state);
 
-/* Whether answers to an mget are still to be read off the handle's connections. */
-bool shim_results_unread(const struct shim_state *state);
+/* Whether results of an earlier request wait on the handle's connections: a real call drops them.
+ */
+bool shim_has_unread(struct shim_state *state, const memcached_st *handle);
 
 /* --- write.c --- */
 

@@ -96,10 +96,9 @@ static void forget_replicas(struct tower *tower, const struct shim_state *state,
  * forgotten.  A key that means something else on the wire may have changed
  * anything.
  */
-static enum layer_outcome pass_on(struct tower *tower, const struct shim_state *state,
-				  enum shim_reason reason, enum layer_verb verb,
-				  struct memcached_call *call, const struct layer_key *key,
-				  struct slots_doubts **doubts)
+static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
+				  enum layer_verb verb, struct memcached_call *call,
+				  const struct layer_key *key, struct slots_doubts **doubts)
 {
 	struct perform p = { verb, call, reason == REASON_buffered };
 	enum layer_outcome outcome;
@@ -110,9 +109,6 @@ static enum layer_outcome pass_on(struct tower *tower, const struct shim_state *
 	}
 	if (reason != REASON_key && reason != REASON_handles) {
 		tower_change(tower, key, perform, &p, doubts);
-		if (reason == REASON_replicas) {
-			forget_replicas(tower, state, key, doubts);
-		}
 		return p.shifted ? LAYER_UNCERTAIN : memcached_outcome(call->handle, call->rc);
 	}
 	outcome = perform(&p);
@@ -149,9 +145,12 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 		/* libmemcached then reads the answer to the first write that is buffered. */
 		reason = REASON_buffered;
 	}
-	outcome = reason == REASON_none
-			  ? walk(tower, verb, call, &item.key, doubts)
-			  : pass_on(tower, state, reason, verb, call, &item.key, doubts);
+	outcome = reason == REASON_none ? walk(tower, verb, call, &item.key, doubts)
+					: pass_on(tower, reason, verb, call, &item.key, doubts);
+	if (state && outcome != LAYER_UNSENT && shim_has_replicas(call->handle) &&
+	    (reason == REASON_none || reason == REASON_replicas || reason == REASON_buffered)) {
+		forget_replicas(tower, state, &item.key, doubts);
+	}
 	if (outcome != LAYER_UNSENT) {
 		/* Refused before anything was sent it leaves what is still to be fetched. */
 		shim_drop_results(state);

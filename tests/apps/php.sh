@@ -12,7 +12,7 @@ expect_calls client memcached_set 28
 expect_calls client memcached_cas 4
 expect_hits client memory 50
 
-# Ten after another, then ten side by side, into one session; then how many there were.
+# Five after another, then twenty side by side, into one session; then how many there were.
 # shellcheck disable=SC2016 # expanded by the inner shell
 same sessions sh -c '
 	count() {
@@ -21,11 +21,11 @@ same sessions sh -c '
 			-d memcached.sess_lock_retries=500 -d memcached.sess_lock_wait_min=5 \
 			-d memcached.sess_lock_wait_max=50 tests/apps/session.php "$2"
 	}
-	for i in 1 2 3 4 5 6 7 8 9 10; do
+	for i in 1 2 3 4 5; do
 		count "$1" abc
 	done
 	pids=
-	for i in 1 2 3 4 5 6 7 8 9 10; do
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 		count "$1" abc >/dev/null &
 		pids="$pids $!"
 	done
@@ -34,5 +34,5 @@ same sessions sh -c '
 	done
 	count "$1" abc
 ' sh "$socket"
-grep -qx 'n: 21' "$work/sessions.bare" || problem 'sessions do not work here'
-expect_calls_at_least sessions memcached_add 21
+grep -qx 'n: 26' "$work/sessions.bare" || problem 'sessions do not work here'
+expect_calls_at_least sessions memcached_add 26

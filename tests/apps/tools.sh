@@ -32,13 +32,29 @@ same tools sh -c '
 	try memccat "$servers" one
 	try memccp "$servers" --binary two
 	try memccat "$servers" --binary two two
+	try memctouch "$servers" --expire=100 two
+	try memctouch "$servers" none
+	try memccat "$servers" two
+	try memcexist "$servers" --binary two
+	try memcdump "$servers" | sort
+	try memcrm "$servers" two empty large
+	try memcstat "$servers" | grep -e "version" -e "curr_items" -e "--"
+	try memcstat "$servers" --args=items | wc -l
 	try memcflush "$servers"
 	try memccat "$servers" two
+	try memcdump "$servers"
 	try memcping "$servers"
+	try memccat --servers=/nonexistent two 2>&1 | sed "s/0x[0-9a-f]*/ADDRESS/"
+	try memcrm --servers=/nonexistent two 2>&1 | sed "s/0x[0-9a-f]*/ADDRESS/"
+	try memcerror 16
 ' sh "$socket" "$work/files"
-expect_calls tools memcached_get 15
-expect_calls tools memcached_exist 2
-expect_calls tools memcached_delete 2
+expect_calls tools memcached_get 17
+expect_calls tools memcached_exist 3
+expect_calls tools memcached_delete 6
+expect_calls tools memcached_touch 2
+expect_calls tools memcached_dump 2
+expect_calls tools memcached_stat_execute 2
+expect_calls tools memcached_flush 1
 expect_hits tools memory 1
 
 # Times and numbers of found keys are of no interest here.

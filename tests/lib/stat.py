@@ -2,15 +2,26 @@
 
 stat.py FILE calls FUNCTION    calls of the function that the shim saw
 stat.py FILE hits LAYER
+stat.py FILE passed            reasons for which calls were passed on, by name
+stat.py FILE summary           a line for people: calls seen, passed on, hits and fills of layers
 """
 
 import json
 import sys
 
-path, kind, name = sys.argv[1:]
+path, kind = sys.argv[1:3]
+name = "".join(sys.argv[3:])
 with open(path) as text:
     total = json.load(text)["total"]
 if kind == "calls":
     print(total["calls"].get(name, 0))
+elif kind == "summary":
+    print("        %d calls seen, %d passed on (%s); hits, fills: %s" % (
+        sum(total["calls"].values()), sum(total["passed"].values()),
+        ", ".join("%s %d" % item for item in sorted(total["passed"].items()) if item[1]),
+        "; ".join("%s %d, %d" % (layer["name"], layer["hits"], layer["fills"])
+                  for layer in total["layers"])))
+elif kind == "passed":
+    print(" ".join(sorted(reason for reason, n in total["passed"].items() if n)))
 else:
     print(sum(layer["hits"] for layer in total["layers"] if layer["name"] == name))

@@ -85,9 +85,30 @@ static void fill(struct layer *layer, const char *key, const char *value, uint64
 	memory_ops.fill(layer, &batch, 0);
 }
 
-/* The value, to be freed, or NULL. */
-static char *read_at(struct layer *layer, const char *key, uint64_t slot, uint64_t place,
-		     bool want_cas)
+/* As a single get does it; `got` is what a batch of one gets a moment later. */
+static void assert_peek_agrees(struct layer *layer, const struct layer_key *key, uint64_t slot,
+			       const struct layer_item *got)
+{
+	const struct layer_allocator allocator = { take_malloc, give_free, NULL };
+	struct layer_item peeked;
+	bool found = memory_ops.peek(layer, key, slot, &allocator, &peeked);
+
+	assert_int_equal(found, got->answer == LAYER_HIT);
+	if (found) {
+		assert_int_equal(peeked.n_value, got->n_value);
+		assert_int_equal(peeked.flags, got->flags);
+		assert_true(peeked.deadline_ns == got->deadline_ns);
+		assert_true((peeked.value == NULL) == (got->value == NULL));
+		if (peeked.value) {
+			assert_memory_equal(peeked.value, got->value, got->n_value + 1);
+		}
+		free(peeked.value);
+		counter_add(&counted.hits, (uint64_t)-1); /* tests count the batch's */
+	}
+}
+
+static struct layer_item get_one(struct layer *layer, const char *key, uint64_t slot,
+				 uint64_t place, bool want_cas)
 {
 	struct layer_item item = { .key = key_of(key, place), .slot = slot };
 	struct layer_batch batch = {
@@ -99,6 +120,18 @@ static char *read_at(struct layer *layer, const char *key, uint64_t slot, uint64
 
 	memory_ops.get(layer, &batch);
 	assert_int_equal(batch.n_hits, item.answer == LAYER_HIT);
+	return item;
+}
+
+/* The value, to be freed, or NULL.  One thread. */
+static char *read_at(struct layer *layer, const char *key, uint64_t slot, uint64_t place,
+		     bool want_cas)
+{
+	struct layer_item item = get_one(layer, key, slot, place, want_cas);
+
+	if (!want_cas && slot != LAYER_SLOT_BUSY) {
+		assert_peek_agrees(layer, &item.key, slot, &item);
+	}
 	return item.answer == LAYER_HIT ? item.value : NULL;
 }
 
@@ -441,6 +474,15 @@ static void test_random_operations__agree_with_a_naive_map(void **state)
 	done(layer);
 }
 
+static char *peek(struct layer *layer, const char *key, uint64_t slot)
+{
+	const struct layer_allocator allocator = { take_malloc, give_free, NULL };
+	const struct layer_key at = key_of(key, 1);
+	struct layer_item item;
+
+	return memory_ops.peek(layer, &at, slot, &allocator, &item) ? item.value : NULL;
+}
+
 static void *hammer(void *arg)
 {
 	struct layer *layer = arg;
@@ -453,7 +495,7 @@ static void *hammer(void *arg)
 		snprintf(key, sizeof(key), "key%d", i * 7 % 97);
 		snprintf(expected, sizeof(expected), "value of %s%*s", key, i * 7 % 97, "");
 		fill(layer, key, expected, 5, CLOCK_NEVER);
-		value = read_at(layer, key, 5, 1, false);
+		value = i % 2 ? get_one(layer, key, 5, 1, false).value : peek(layer, key, 5);
 		if (value) {
 			assert_string_equal(value, expected);
 		}

@@ -19,6 +19,7 @@ struct layer {
 	char value[16];
 	uint64_t slot;
 	unsigned gets;
+	unsigned peeks;
 	unsigned submits;
 	unsigned fills;
 	unsigned flushes;
@@ -99,6 +100,14 @@ static bool submit_fails(struct layer *layer, struct layer_batch *batch)
 	return false;
 }
 
+static bool peek_above(struct layer *layer, const struct layer_key *key, uint64_t slot,
+		       const struct layer_allocator *allocator, struct layer_item *ret)
+{
+	layer->peeks++;
+	layer->slot = slot;
+	return layer->has;
+}
+
 static void fill(struct layer *layer, const struct layer_batch *batch, uint8_t own)
 {
 	for (size_t i = 0; i < batch->n_items; i++) {
@@ -134,6 +143,7 @@ static const struct layer_ops memory_fake = {
 	.name = "memory",
 	.capabilities = LAYER_PRIVATE,
 	.get = get_above,
+	.peek = peek_above,
 	.fill = fill,
 	.written = written,
 	.flush = flush,
@@ -425,6 +435,53 @@ static void test_flush_of_another_process__is_followed(void **state)
 	assert_int_equal(deep.flushes, 0);
 }
 
+static bool peek_one(const char *key)
+{
+	const struct layer_key at = key_of(key);
+	struct layer_item item;
+
+	return tower_peek(&tower, &at, NULL, &item);
+}
+
+static void test_peek__is_a_hit_under_the_token_that_a_read_would_have(void **state)
+{
+	memory.has = true;
+	assert_true(peek_one("a"));
+	assert_true(memory.slot == slots_load(tower.slots, key_of("a").hash));
+	assert_int_equal(memory.peeks, 1);
+	assert_int_equal(memory.gets, 0);
+}
+
+static void test_peek__asks_nothing_where_there_is_something_to_do_before(void **state)
+{
+	struct slots_ticket ticket;
+
+	memory.has = true;
+	slots_enter(tower.slots, key_of("a").hash, CLOCK_NEVER, &ticket);
+	assert_false(peek_one("a"));
+	slots_leave(tower.slots, &ticket);
+	slots_flush(tower.slots);
+	assert_false(peek_one("a"));
+	read_one("a");
+	assert_true(peek_one("a"));
+	slots_flush_later(tower.slots, 5000 * CLOCK_NS_PER_S, 5001 * CLOCK_NS_PER_S);
+	assert_false(peek_one("a"));
+	clock_fake(5002 * CLOCK_NS_PER_S, 1700000000);
+	read_one("a");
+	assert_true(peek_one("a"));
+	write_one("b", LAYER_UNCERTAIN);
+	assert_false(peek_one("a"));
+	slots_settle(tower.slots, doubts);
+	assert_true(peek_one("a"));
+	assert_int_equal(memory.peeks, 3);
+}
+
+static void test_peek__is_nothing_where_the_first_layer_has_none(void **state)
+{
+	tower.layers[0] = tower.layers[1];
+	assert_false(peek_one("a"));
+}
+
 static void test_value_of_the_authority__ends_when_a_writer_said(void **state)
 {
 	struct layer_write write = {
@@ -480,6 +537,14 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(test_flush_of_another_process__is_followed, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_peek__is_a_hit_under_the_token_that_a_read_would_have, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_peek__asks_nothing_where_there_is_something_to_do_before, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_peek__is_nothing_where_the_first_layer_has_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_value_of_the_authority__ends_when_a_writer_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change__tells_all_layers_to_forget, setup,
