@@ -1,10 +1,7 @@
 #include "base/arena.h"
 
-#include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
-
-#define ALIGNMENT alignof(max_align_t)
 
 struct arena_block {
 	struct arena_block *older;
@@ -12,31 +9,31 @@ struct arena_block {
 	alignas(max_align_t) char bytes[];
 };
 
-void *arena_alloc(struct arena *arena, size_t n)
+static void use(struct arena *arena, struct arena_block *block)
 {
-	struct arena_block *block = arena->newest;
-	size_t need;
-	void *result;
+	arena->newest = block;
+	arena->next = block ? block->bytes : NULL;
+	arena->left = block ? block->size : 0;
+}
+
+void *arena_alloc_more(struct arena *arena, size_t n)
+{
+	struct arena_block *block;
+	size_t size;
 
 	if (n > SIZE_MAX / 2) {
 		return NULL;
 	}
-	need = (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-	if (block == NULL || need > block->size - arena->used) {
-		size_t size = need > ARENA_KEEP_BYTES ? need : ARENA_KEEP_BYTES;
-
-		block = malloc(sizeof(*block) + size);
-		if (block == NULL) {
-			return NULL;
-		}
-		block->older = arena->newest;
-		block->size = size;
-		arena->newest = block;
-		arena->used = 0;
+	size = (n + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+	size = size > ARENA_KEEP_BYTES ? size : ARENA_KEEP_BYTES;
+	block = malloc(sizeof(*block) + size);
+	if (block == NULL) {
+		return NULL;
 	}
-	result = block->bytes + arena->used;
-	arena->used += need;
-	return result;
+	block->older = arena->newest;
+	block->size = size;
+	use(arena, block);
+	return arena_alloc(arena, n);
 }
 
 void arena_reset(struct arena *arena)
@@ -54,13 +51,12 @@ void arena_reset(struct arena *arena)
 			free(block);
 		}
 	}
-	arena->newest = keep;
-	arena->used = 0;
+	use(arena, keep);
 }
 
 void arena_done(struct arena *arena)
 {
 	arena_reset(arena);
 	free(arena->newest);
-	arena->newest = NULL;
+	use(arena, NULL);
 }

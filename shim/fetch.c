@@ -4,6 +4,26 @@
 #include <errno.h>
 #include <string.h>
 
+/* Value and the NUL that stands behind every value, which does not count. */
+static bool set_value(memcached_result_st *result, const struct layer_item *item, bool is_text)
+{
+	memcached_string_st *value = &result->value;
+	const char *bytes = item->n_value ? item->value : "";
+
+	/* Reading nothing off the text protocol still leaves a buffer. */
+	if (item->n_value == 0 && !is_text) {
+		return true;
+	}
+	if (item->n_value < value->current_size) {
+		memcpy(value->string, bytes, item->n_value + 1);
+	} else if (memcached_real.memcached_result_set_value(result, bytes, item->n_value + 1) !=
+		   MEMCACHED_SUCCESS) {
+		return false;
+	}
+	value->end = value->string + item->n_value;
+	return true;
+}
+
 static bool deliver(const struct shim_results *results, const struct layer_item *item,
 		    memcached_result_st *result)
 {
@@ -13,19 +33,8 @@ static bool deliver(const struct shim_results *results, const struct layer_item 
 	bool is_text = !results->read.handle->flags.binary_protocol;
 
 	memcached_real.memcached_result_reset(result);
-	if (item->n_value) {
-		/* With the NUL that stands behind every value, which does not count. */
-		if (memcached_real.memcached_result_set_value(
-			    result, item->value, item->n_value + 1) != MEMCACHED_SUCCESS) {
-			return false;
-		}
-		result->value.end--;
-	} else if (is_text && result->value.string == NULL) {
-		/* Reading nothing off the text protocol still leaves a buffer. */
-		if (memcached_real.memcached_result_set_value(result, "", 1) != MEMCACHED_SUCCESS) {
-			return false;
-		}
-		result->value.end = result->value.string;
+	if (!set_value(result, item, is_text)) {
+		return false;
 	}
 	memcpy(result->item_key, item->key.wire + n_prefix, n_key);
 	result->item_key[n_key] = '\0';
@@ -76,6 +85,19 @@ static memcached_result_st *fetch_unread(struct shim_results *results, memcached
 	return got;
 }
 
+/* The next result where it was found already; NULL where there is more to do, or less. */
+static memcached_result_st *next_found(struct shim_results *results, memcached_result_st *result)
+{
+	const struct layer_item *item = &results->items[results->next];
+
+	if (results->next == results->batch.n_items || item->answer != LAYER_HIT ||
+	    !deliver(results, item, result)) {
+		return NULL;
+	}
+	results->next++;
+	return result;
+}
+
 /* NULL where there is nothing more; then *result may have been freed by the real call. */
 static memcached_result_st *next_result(struct shim_results *results, memcached_result_st *result,
 					memcached_return_t *ret_rc)
@@ -84,15 +106,14 @@ static memcached_result_st *next_result(struct shim_results *results, memcached_
 		const struct layer_item *item = &results->items[results->next];
 
 		if (item->answer == LAYER_HIT) {
-			results->next++;
-			*ret_rc = MEMCACHED_SUCCESS;
-			if (deliver(results, item, result)) {
-				return result;
+			bool found = next_found(results, result) != NULL;
+
+			*ret_rc = found ? MEMCACHED_SUCCESS : MEMCACHED_MEMORY_ALLOCATION_FAILURE;
+			if (!found) {
+				results->next = results->batch.n_items;
+				end_result(result);
 			}
-			*ret_rc = MEMCACHED_MEMORY_ALLOCATION_FAILURE;
-			results->next = results->batch.n_items;
-			end_result(result);
-			return NULL;
+			return found ? result : NULL;
 		}
 		if (results->read.unread) {
 			return fetch_unread(results, result, ret_rc);
@@ -149,13 +170,34 @@ static memcached_result_st *fetch_from(struct tower *tower, struct shim_state *s
 	return result;
 }
 
+/* What most fetches are: the next of what memory had.  Else NULL, and nothing has happened. */
+static memcached_result_st *fetch_at_once(enum shim_call call, const memcached_st *handle,
+					  memcached_result_st *result, memcached_return_t *ret_rc)
+{
+	struct tower *tower = shim_at_once();
+	const struct shim_state *state = tower ? shim_state_last(handle) : NULL;
+
+	if (state == NULL || state->results == NULL || result == NULL ||
+	    !state->results->collected || next_found(state->results, result) == NULL) {
+		return NULL;
+	}
+	shim_count(tower, call);
+	*ret_rc = MEMCACHED_SUCCESS;
+	return result;
+}
+
 static memcached_result_st *fetch_result(enum shim_call call, memcached_st *handle,
 					 memcached_result_st *result, memcached_return_t *ret_rc)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin_own(&frame, call, handle);
-	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
+	struct tower *tower;
+	struct shim_state *state;
 
+	if (fetch_at_once(call, handle, result, ret_rc)) {
+		return result;
+	}
+	tower = shim_begin_own(&frame, call, handle);
+	state = tower ? shim_state_if_any(handle) : NULL;
 	if (state && state->results) {
 		result = fetch_from(tower, state, handle, result, ret_rc);
 	} else {

@@ -193,16 +193,20 @@ static bool is_fresh(const struct shim_state *state, const memcached_st *handle)
 	       state->n_servers == handle->number_of_hosts;
 }
 
+struct shim_state *shim_state_last(const memcached_st *handle)
+{
+	return last.handle == handle && last.forgotten == atomic_load_explicit(&forgotten,
+									       memory_order_acquire)
+		       ? last.state
+		       : NULL;
+}
+
 const struct shim_state *shim_state_at_once(const memcached_st *handle)
 {
-	const struct shim_state *state = last.state;
+	const struct shim_state *state = shim_state_last(handle);
 
-	if (last.handle != handle || state == NULL ||
-	    last.forgotten != atomic_load_explicit(&forgotten, memory_order_acquire)) {
-		return NULL;
-	}
-	if (!is_fresh(state, handle) || state->buffered || state->unread || state->results ||
-	    handle->flags.support_cas) {
+	if (state == NULL || !is_fresh(state, handle) || state->buffered || state->unread ||
+	    state->results || handle->flags.support_cas) {
 		return NULL;
 	}
 	return state;
@@ -242,7 +246,7 @@ void shim_forget(const memcached_st *handle)
 	lock_release(&table_lock);
 	if (found) {
 		atomic_fetch_add(&forgotten, 1);
-		shim_drop_results(&found->state);
+		shim_end_results(&found->state);
 		servers_free(&found->state);
 		if (found->state.doubts) {
 			slots_abandon(shim_tower()->slots, &found->state.doubts);

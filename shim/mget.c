@@ -1,52 +1,15 @@
 /* Entry points that ask for many keys: the first half of the walk (results.h). */
 #include "shim/results.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define REQUEST_KEYS_MAX 65536
 #define COLLECT_BYTES_MAX ((size_t)64 << 20)
 
-static void *results_alloc(void *owner, size_t n)
-{
-	return arena_alloc(owner, n);
-}
-
-static void results_free(void *owner, void *bytes)
-{
-	/* An arena gives back all at once. */
-}
-
-static void results_done(struct shim_results **results)
-{
-	if (*results) {
-		arena_done(&(*results)->arena);
-		free((*results)->items);
-		free(*results);
-		*results = NULL;
-	}
-}
-
-static bool shim_results_unread(const struct shim_state *state)
-{
-	const struct shim_results *results = state->results;
-
-	return results && results->asked && (!results->collected || results->read.unread);
-}
-
-void shim_drop_results(struct shim_state *state)
-{
-	if (state == NULL || state->results == NULL) {
-		return;
-	}
-	state->unread |= shim_results_unread(state);
-	results_done(&state->results);
-}
-
 bool shim_has_unread(struct shim_state *state, const memcached_st *handle)
 {
 	/* Who fetches to the end does not tell: libmemcached is asked where there may be any. */
-	bool may_have = state->unread || shim_results_unread(state);
+	bool may_have = state->unread || results_unread(state->results);
 
 	state->unread = false;
 	for (uint32_t i = 0; may_have && !state->unread && i < handle->number_of_hosts; i++) {
@@ -121,7 +84,7 @@ static enum shim_reason add_items(struct shim_results *results, const struct shi
 		if (!keep_bytes(results, &item)) {
 			return REASON_handles;
 		}
-		results->items[i].key = item.key;
+		results->items[i] = (struct layer_item){ .key = item.key };
 	}
 	return REASON_none;
 }
@@ -147,27 +110,21 @@ static enum shim_reason prepare(struct shim_state *state, const struct memcached
 	if (shim_has_unread(state, read->handle)) {
 		return REASON_unread;
 	}
-	results = calloc(1, sizeof(*results));
+	results = results_take(state, request->n);
 	if (results == NULL) {
 		return REASON_handles;
 	}
-	results->items = calloc(request->n, sizeof(*results->items));
 	results->read = *read;
 	results->read.multiple = true;
 	results->read.max_bytes = COLLECT_BYTES_MAX;
-	reason = results->items ? add_items(results, state, request) : REASON_handles;
-	if (reason != REASON_none) {
-		results_done(&results);
-		return reason;
-	}
-	results->batch.items = results->items;
-	results->batch.n_items = request->n;
-	results->batch.allocator =
-		(struct layer_allocator){ results_alloc, results_free, &results->arena };
-	results->batch.program = &results->read;
 	/* The binary protocol sends CAS ids with every result, asked for or not. */
 	results->batch.want_cas =
 		read->handle->flags.support_cas || read->handle->flags.binary_protocol;
+	reason = add_items(results, state, request);
+	if (reason != REASON_none) {
+		results_give(state, results);
+		return reason;
+	}
 	*ret_results = results;
 	return REASON_none;
 }
@@ -183,12 +140,13 @@ static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 	if (!sent) {
 		memcached_return_t rc = read->rc;
 
-		results_done(&results);
+		results_give(state, results);
 		return rc;
 	}
 	results->n_prefix = state->n_prefix;
 	state->results = results;
 	results->asked = results->batch.n_hits < results->batch.n_items;
+	results->collected = !results->asked;
 	if (!results->asked) {
 		shim_succeeded(read->handle, false);
 		return MEMCACHED_SUCCESS;

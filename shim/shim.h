@@ -121,7 +121,8 @@ struct shim_state {
 	bool buffered;	     /* writes may wait in the handle's buffer */
 	bool unread;	     /* results may wait on the handle's connections */
 	struct shim_results *results; /* of an mget, not yet fetched; owned */
-	struct slots_doubts *doubts;  /* writes of this handle whose outcome is not known */
+	struct shim_results *spare;  /* empty, for the next one; owned; NULL while results is not */
+	struct slots_doubts *doubts; /* writes of this handle whose outcome is not known */
 	bool lost; /* some of them went over a connection that is gone: no answer tells of them */
 };
 
@@ -134,6 +135,9 @@ struct shim_state *shim_state(struct tower *tower, memcached_st *handle);
  * shim_state() knows.
  */
 const struct shim_state *shim_state_at_once(const memcached_st *handle);
+
+/* The handle's state as it is, if this thread used it last; else NULL. */
+struct shim_state *shim_state_last(const memcached_st *handle);
 
 /* The handle's state as it is, made if need be, its items not looked at; NULL where no room. */
 struct shim_state *shim_state_new(const memcached_st *handle);
@@ -232,8 +236,13 @@ struct shim_request {
 memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 			     const struct shim_request *request);
 
+/* --- results.c --- */
+
 /* What an mget left is not wanted any more.  NULL is nothing. */
 void shim_drop_results(struct shim_state *state);
+
+/* The same, and nothing is kept for the next one. */
+void shim_end_results(struct shim_state *state);
 
 /*
  * Takes what an mget asked for off the handle's connections now: the handle is
