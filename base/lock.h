@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 enum lock_rank {
+	LOCK_RANK_NAMES = 5,	    /* shim: names of servers */
 	LOCK_RANK_HANDLES = 10,	    /* shim: the table of handles */
 	LOCK_RANK_TOWER = 20,	    /* core: opening the tower */
 	LOCK_RANK_DOUBTS = 25,	    /* core: the slots whose writes are uncertain */

@@ -350,6 +350,8 @@ enum layer_outcome memcached_outcome(const memcached_st *handle, memcached_retur
 	case MEMCACHED_NOTFOUND:
 	case MEMCACHED_DATA_EXISTS:
 		return LAYER_REFUSED;
+	case MEMCACHED_AUTH_FAILURE:
+	case MEMCACHED_AUTH_PROBLEM:
 	case MEMCACHED_E2BIG:
 	case MEMCACHED_ERROR:
 	case MEMCACHED_CLIENT_ERROR:

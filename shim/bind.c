@@ -13,6 +13,21 @@
 #define LIBRARY "libmemcached.so.11"
 #define OBJECTS_MAX 512
 
+/* Both tables speak of the same functions: what is interposed is bound, what is bound exists. */
+enum shim_api {
+#define CALL(name, kind, does) API_##name,
+#define LEFT(name, why) API_##name,
+#include "shim/api.def"
+};
+
+#define CALL(name, kind, does)                                                                     \
+	_Static_assert(sizeof(memcached_real.name) > 0, "interposed functions are bound");
+#include "shim/api.def"
+#define REAL(name, failure)                                                                        \
+	_Static_assert(API_##name >= 0, "functions that are bound are in the table");
+#include "layers/memcached_real.def"
+#undef REAL
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static atomic_bool bound; /* saves the fast path a call */
 

@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 
 /* --- the configured namespace --- */
@@ -15,21 +14,28 @@
 void shim_namespace(struct tower *tower, memcached_st *handle, struct shim_state *state)
 {
 	const char *ours = tower->config.memcached_namespace;
-	char both[2 * CONFIG_TEXT_MAX];
+	char both[MEMCACHED_PREFIX_KEY_MAX_SIZE];
 	memcached_return_t rc;
 	const char *programs;
 	size_t n_ours = strlen(ours);
+	size_t n_programs;
 
 	if (n_ours == 0 || state->namespaced) {
 		return;
 	}
 	programs = memcached_real.memcached_callback_get(handle, MEMCACHED_CALLBACK_NAMESPACE, &rc);
-	memcpy(both, ours, n_ours + 1);
-	if (programs) {
-		memcpy(both + n_ours, programs, strnlen(programs, LAYER_KEY_MAX) + 1);
-		both[n_ours + LAYER_KEY_MAX] = '\0';
+	n_programs = programs ? strlen(programs) : 0;
+	if (n_ours + n_programs < MEMCACHED_PREFIX_KEY_MAX_SIZE) {
+		memcpy(both, ours, n_ours);
+		if (n_programs) {
+			memcpy(both + n_ours, programs, n_programs);
+		}
+		both[n_ours + n_programs] = '\0';
+		rc = memcached_real.memcached_callback_set(handle, MEMCACHED_CALLBACK_NAMESPACE,
+							   both);
+	} else {
+		rc = MEMCACHED_KEY_TOO_BIG;
 	}
-	rc = memcached_real.memcached_callback_set(handle, MEMCACHED_CALLBACK_NAMESPACE, both);
 	state->namespaced = rc == MEMCACHED_SUCCESS;
 	if (!state->namespaced) {
 		log_line(LOG_LEVEL_WARN,
@@ -44,7 +50,7 @@ SHIM_EXPORT memcached_return_t memcached_callback_set(memcached_st *handle,
 						      const void *value)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_callback_set, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_callback_set, handle);
 	struct shim_state *state;
 	memcached_return_t rc;
 
@@ -52,11 +58,15 @@ SHIM_EXPORT memcached_return_t memcached_callback_set(memcached_st *handle,
 		rc = memcached_real.memcached_callback_set(handle, flag, value);
 	} else {
 		state = shim_state(tower, handle);
+		if (state) {
+			shim_collect_results(tower, state);
+		}
 		rc = memcached_real.memcached_callback_set(handle, flag, value);
 		if (state && rc == MEMCACHED_SUCCESS) {
 			state->namespaced = false;
 			state->fresh = false;
 			shim_state(tower, handle);
+			shim_rename_results(state);
 		}
 	}
 	shim_end(&frame);
@@ -67,7 +77,7 @@ SHIM_EXPORT void *memcached_callback_get(memcached_st *handle, const memcached_c
 					 memcached_return_t *ret_rc)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_callback_get, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_callback_get, handle);
 	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
 	char *value = memcached_real.memcached_callback_get(handle, flag, ret_rc);
 
@@ -99,7 +109,7 @@ static void disconnected(const memcached_st *handle)
 SHIM_EXPORT void memcached_quit(memcached_st *handle)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_quit, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_quit, handle);
 
 	memcached_real.memcached_quit(handle);
 	if (tower) {
@@ -111,7 +121,7 @@ SHIM_EXPORT void memcached_quit(memcached_st *handle)
 SHIM_EXPORT memcached_return_t memcached_flush_buffers(memcached_st *handle)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_flush_buffers, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_flush_buffers, handle);
 	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
 	memcached_return_t rc = memcached_real.memcached_flush_buffers(handle);
 
@@ -198,14 +208,6 @@ SHIM_EXPORT memcached_return_t memcached_behavior_set_distribution_hash(memcache
 		       memcached_real.memcached_behavior_set_distribution_hash(handle, type));
 }
 
-SHIM_EXPORT memcached_return_t memcached_set_hashkit(memcached_st *handle, hashkit_st *kit)
-{
-	struct shim_frame frame;
-
-	shim_begin(&frame, CALL_memcached_set_hashkit, handle);
-	return changed(&frame, handle, memcached_real.memcached_set_hashkit(handle, kit));
-}
-
 SHIM_EXPORT memcached_return_t memcached_bucket_set(memcached_st *handle, const uint32_t *host_map,
 						    const uint32_t *forward_map,
 						    const uint32_t buckets, const uint32_t replicas)
@@ -216,18 +218,6 @@ SHIM_EXPORT memcached_return_t memcached_bucket_set(memcached_st *handle, const 
 	return changed(&frame, handle,
 		       memcached_real.memcached_bucket_set(handle, host_map, forward_map, buckets,
 							   replicas));
-}
-
-SHIM_EXPORT memcached_return_t memcached_set_memory_allocators(
-	memcached_st *handle, memcached_malloc_fn mem_malloc, memcached_free_fn mem_free,
-	memcached_realloc_fn mem_realloc, memcached_calloc_fn mem_calloc, void *context)
-{
-	struct shim_frame frame;
-
-	shim_begin(&frame, CALL_memcached_set_memory_allocators, handle);
-	return changed(&frame, handle,
-		       memcached_real.memcached_set_memory_allocators(
-			       handle, mem_malloc, mem_free, mem_realloc, mem_calloc, context));
 }
 
 SHIM_EXPORT memcached_return_t memcached_server_add(memcached_st *handle, const char *host,
@@ -310,23 +300,6 @@ SHIM_EXPORT memcached_return_t memcached_push(memcached_st *handle, const memcac
 	return changed(&frame, handle, memcached_real.memcached_push(handle, source));
 }
 
-SHIM_EXPORT memcached_return_t memcached_set_encoding_key(memcached_st *handle, const char *key,
-							  size_t n_key)
-{
-	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_set_encoding_key, handle);
-	memcached_return_t rc = memcached_real.memcached_set_encoding_key(handle, key, n_key);
-	struct shim_state *state = tower && handle ? shim_state(tower, handle) : NULL;
-
-	if (state) {
-		state->encoding_known = true;
-		state->encoding = hash_bytes(key, n_key);
-		state->fresh = false;
-	}
-	shim_end(&frame);
-	return rc;
-}
-
 SHIM_EXPORT void memcached_servers_reset(memcached_st *handle)
 {
 	struct shim_frame frame;
@@ -336,52 +309,4 @@ SHIM_EXPORT void memcached_servers_reset(memcached_st *handle)
 	shim_changed(handle);
 	disconnected(handle);
 	shim_end(&frame);
-}
-
-/*
- * --- talking to memcached itself: passed on, but the real call drops what was
- * fetched half-way, so that we must, too ---
- */
-
-static void note_conversation(enum shim_call call, const memcached_st *handle)
-{
-	struct shim_frame frame;
-
-	if (shim_begin(&frame, call, handle)) {
-		shim_drop_results(shim_state_if_any(handle));
-		shim_end(&frame);
-	}
-}
-
-SHIM_EXPORT memcached_return_t memcached_version(memcached_st *handle)
-{
-	note_conversation(CALL_memcached_version, handle);
-	return memcached_real.memcached_version(handle);
-}
-
-SHIM_EXPORT memcached_return_t memcached_verbosity(memcached_st *handle, uint32_t verbosity)
-{
-	note_conversation(CALL_memcached_verbosity, handle);
-	return memcached_real.memcached_verbosity(handle, verbosity);
-}
-
-SHIM_EXPORT memcached_stat_st *memcached_stat(memcached_st *handle, char *args,
-					      memcached_return_t *ret_rc)
-{
-	note_conversation(CALL_memcached_stat, handle);
-	return memcached_real.memcached_stat(handle, args, ret_rc);
-}
-
-SHIM_EXPORT memcached_return_t memcached_stat_execute(memcached_st *handle, const char *args,
-						      memcached_stat_fn function, void *context)
-{
-	note_conversation(CALL_memcached_stat_execute, handle);
-	return memcached_real.memcached_stat_execute(handle, args, function, context);
-}
-
-SHIM_EXPORT memcached_return_t memcached_dump(memcached_st *handle, memcached_dump_fn *functions,
-					      void *context, uint32_t n_functions)
-{
-	note_conversation(CALL_memcached_dump, handle);
-	return memcached_real.memcached_dump(handle, functions, context, n_functions);
 }

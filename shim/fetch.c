@@ -24,21 +24,28 @@ static bool set_value(memcached_result_st *result, const struct layer_item *item
 	return true;
 }
 
-static bool deliver(memcached_result_st *result, const struct layer_item *item, bool with_cas,
-		    bool is_text)
+static bool deliver(const struct shim_results *results, const struct layer_item *item,
+		    memcached_result_st *result)
 {
-	size_t n_key = item->key.n_wire - item->key.n_prefix;
+	size_t n_prefix =
+		results->n_prefix < item->key.n_wire ? results->n_prefix : item->key.n_wire;
+	size_t n_key = item->key.n_wire - n_prefix;
+	bool is_text = !results->read.handle->flags.binary_protocol;
 
 	memcached_real.memcached_result_reset(result);
 	if (!set_value(result, item, is_text)) {
 		return false;
 	}
-	memcpy(result->item_key, item->key.wire + item->key.n_prefix, n_key);
+	memcpy(result->item_key, item->key.wire + n_prefix, n_key);
 	result->item_key[n_key] = '\0';
 	result->key_length = n_key;
 	result->item_flags = item->flags;
-	result->item_cas = with_cas ? item->cas : 0;
+	result->item_cas = results->batch.want_cas ? item->cas : 0;
 	result->count++;
+	if (is_text) {
+		/* Reading a value off the text protocol sets it so. */
+		errno = 0;
+	}
 	return true;
 }
 
@@ -82,17 +89,12 @@ static memcached_result_st *fetch_unread(struct shim_results *results, memcached
 static memcached_result_st *next_found(struct shim_results *results, memcached_result_st *result)
 {
 	const struct layer_item *item = &results->items[results->next];
-	bool is_text = !results->read.handle->flags.binary_protocol;
 
 	if (results->next == results->batch.n_items || item->answer != LAYER_HIT ||
-	    !deliver(result, item, results->batch.want_cas, is_text)) {
+	    !deliver(results, item, result)) {
 		return NULL;
 	}
 	results->next++;
-	if (is_text) {
-		/* Reading a value off the text protocol sets it so. */
-		errno = 0;
-	}
 	return result;
 }
 
@@ -123,6 +125,30 @@ static memcached_result_st *next_result(struct shim_results *results, memcached_
 	return NULL;
 }
 
+void shim_collect_results(struct tower *tower, struct shim_state *state)
+{
+	struct shim_results *results = state->results;
+
+	if (results == NULL || results->collected) {
+		return;
+	}
+	results->collected = true;
+	tower_read_end(tower, &results->batch);
+	if (results->asked &&
+	    (results->read.rc == MEMCACHED_END || results->read.rc == MEMCACHED_NOTFOUND)) {
+		shim_answered(tower, state);
+	} else if (results->asked && memcached_fatal(results->read.rc)) {
+		state->lost = true;
+	}
+}
+
+void shim_rename_results(struct shim_state *state)
+{
+	if (state->results) {
+		state->results->n_prefix = state->n_prefix;
+	}
+}
+
 static memcached_result_st *fetch_from(struct tower *tower, struct shim_state *state,
 				       memcached_st *handle, memcached_result_st *result,
 				       memcached_return_t *ret_rc)
@@ -136,16 +162,7 @@ static memcached_result_st *fetch_from(struct tower *tower, struct shim_state *s
 			return NULL;
 		}
 	}
-	if (!results->collected) {
-		results->collected = true;
-		tower_read_end(tower, &results->batch);
-		if (results->asked &&
-		    (results->read.rc == MEMCACHED_END || results->read.rc == MEMCACHED_NOTFOUND)) {
-			shim_answered(tower, state);
-		} else if (results->asked && memcached_fatal(results->read.rc)) {
-			state->lost = true;
-		}
-	}
+	shim_collect_results(tower, state);
 	result = next_result(results, result, ret_rc);
 	if (result == NULL) {
 		shim_drop_results(state);
@@ -179,7 +196,7 @@ static memcached_result_st *fetch_result(enum shim_call call, memcached_st *hand
 	if (fetch_at_once(call, handle, result, ret_rc)) {
 		return result;
 	}
-	tower = shim_begin(&frame, call, handle);
+	tower = shim_begin_own(&frame, call, handle);
 	state = tower ? shim_state_if_any(handle) : NULL;
 	if (state && state->results) {
 		result = fetch_from(tower, state, handle, result, ret_rc);
@@ -243,7 +260,7 @@ SHIM_EXPORT char *memcached_fetch(memcached_st *handle, char *ret_key, size_t *r
 	memcached_return_t unwanted = MEMCACHED_SUCCESS;
 	memcached_return_t *rc = ret_rc ? ret_rc : &unwanted;
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_fetch, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_fetch, handle);
 	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
 	char *value = NULL;
 
@@ -263,7 +280,7 @@ SHIM_EXPORT char *memcached_fetch(memcached_st *handle, char *ret_key, size_t *r
 }
 
 /* False where a callback failed; as the real one, the others after it are not called. */
-static bool call_back(const memcached_st *handle, memcached_result_st *result,
+static bool call_back(memcached_st *handle, memcached_result_st *result,
 		      memcached_execute_fn *callbacks, void *context, uint32_t n_callbacks)
 {
 	for (uint32_t i = 0; i < n_callbacks; i++) {
@@ -272,6 +289,7 @@ static bool call_back(const memcached_st *handle, memcached_result_st *result,
 
 		shim_resume(paused);
 		if (memcached_failed(rc)) {
+			shim_set_error(handle, rc);
 			return false;
 		}
 	}
@@ -283,7 +301,7 @@ SHIM_EXPORT memcached_return_t memcached_fetch_execute(memcached_st *handle,
 						       void *context, uint32_t n_callbacks)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_fetch_execute, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_fetch_execute, handle);
 	struct shim_state *state = tower ? shim_state_if_any(handle) : NULL;
 	memcached_return_t rc = MEMCACHED_SUCCESS;
 	bool all_well = true;

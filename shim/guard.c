@@ -3,16 +3,14 @@
 #include <string.h>
 
 static const char *const call_names[] = {
-#define CALL(name) #name,
+#define CALL(name, kind, does) #name,
 #include "shim/api.def"
-#undef CALL
 };
 
 static const char *const reason_names[] = {
 	"none",
-#define REASON(name, help) #name,
+#define REASON(name, kinds, help, why) #name,
 #include "shim/reasons.def"
-#undef REASON
 };
 
 static const struct tower_plug plug = {
@@ -72,6 +70,19 @@ struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const me
 {
 	frame->is_open = false;
 	if (top) {
+		return NULL;
+	}
+	frame->handle = handle;
+	frame->key = NULL;
+	frame->n_key = 0;
+	return open_frame(frame, call);
+}
+
+struct tower *shim_begin_own(struct shim_frame *frame, enum shim_call call,
+			     const memcached_st *handle)
+{
+	frame->is_open = false;
+	if (top && top->handle == handle) {
 		return NULL;
 	}
 	frame->handle = handle;

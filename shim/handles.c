@@ -1,20 +1,17 @@
 #include "shim/shim.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fork.h"
 #include "base/hash.h"
 #include "base/lock.h"
-#include "base/machine.h"
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #define HANDLES_MAX 65536
-#define SERVER_NAME_MAX 1280 /* a host name or path, and a port */
 
 struct shim_handle {
 	struct shim_state state;
@@ -58,9 +55,6 @@ static const struct fork_handler fork_handler = { fork_prepare, fork_parent, for
 
 static void servers_free(struct shim_state *state)
 {
-	for (size_t i = 0; i < state->n_servers; i++) {
-		free(state->servers[i].name);
-	}
 	free(state->servers);
 	state->servers = NULL;
 	state->n_servers = 0;
@@ -120,26 +114,12 @@ static struct shim_state *look_up(const memcached_st *handle, bool add)
 
 /* --- who the items of a handle are --- */
 
-/* A server by a name that means it alone, on whatever machine it is read. */
-static char *server_name(const memcached_instance_st *server)
-{
-	char name[SERVER_NAME_MAX];
-	const char *host = memcached_real.memcached_server_name(server);
-	unsigned port = memcached_real.memcached_server_port(server);
-
-	host = host ? host : "";
-	if (port != 0 && !machine_is_here(host)) {
-		snprintf(name, sizeof(name), "%s:%u", host, port);
-	} else {
-		/* Port 0 is a unix socket. */
-		snprintf(name, sizeof(name), "%s:%u@%s", host, port, machine_id());
-	}
-	return strdup(name);
-}
-
 static bool read_servers(struct shim_state *state, const memcached_st *handle)
 {
 	size_t n = handle->number_of_hosts;
+	/* What is read from replicas in need must not meet those who read the server itself. */
+	uint64_t who = hash_mix(hash_mix(state->encoding, state->login),
+				shim_has_replicas(handle) ? handle->number_of_replicas : 0);
 
 	servers_free(state);
 	state->servers_seen = handle->servers;
@@ -151,26 +131,27 @@ static bool read_servers(struct shim_state *state, const memcached_st *handle)
 		return false;
 	}
 	for (size_t i = 0; i < n; i++) {
-		char *name = server_name(
+		const char *name = shim_server_name(
 			memcached_real.memcached_server_instance_by_position(handle, (uint32_t)i));
 
 		if (name == NULL) {
 			return false;
 		}
 		state->servers[i].name = name;
-		state->servers[i].place = hash_mix(hash_bytes(name, strlen(name)), state->encoding);
+		state->servers[i].place = hash_mix(hash_bytes(name, strlen(name)), who);
 		state->n_servers = i + 1;
 	}
 	return true;
 }
 
-static void read_prefix(struct shim_state *state, memcached_st *handle)
+static void read_prefix(struct tower *tower, struct shim_state *state, memcached_st *handle)
 {
 	memcached_return_t rc;
 	const char *prefix =
 		memcached_real.memcached_callback_get(handle, MEMCACHED_CALLBACK_NAMESPACE, &rc);
 
 	state->n_prefix = prefix ? strnlen(prefix, LAYER_KEY_MAX) : 0;
+	state->n_ours = state->namespaced ? strlen(tower->config.memcached_namespace) : 0;
 	if (state->n_prefix) {
 		memcpy(state->prefix, prefix, state->n_prefix);
 	}
@@ -183,6 +164,9 @@ static enum shim_reason refusal(const struct shim_state *state, const memcached_
 	}
 	if (handle->flags.use_udp) {
 		return REASON_udp;
+	}
+	if (shim_has_replicas(handle) && handle->flags.randomize_replica_read) {
+		return REASON_replicas;
 	}
 	if (handle->distribution == MEMCACHED_DISTRIBUTION_RANDOM && handle->number_of_hosts > 1) {
 		return REASON_random_distribution;
@@ -197,7 +181,7 @@ static enum shim_reason refusal(const struct shim_state *state, const memcached_
 static bool refresh(struct tower *tower, struct shim_state *state, memcached_st *handle)
 {
 	shim_namespace(tower, handle, state);
-	read_prefix(state, handle);
+	read_prefix(tower, state, handle);
 	state->refused = refusal(state, handle);
 	state->fresh = read_servers(state, handle);
 	return state->fresh;
@@ -221,10 +205,11 @@ const struct shim_state *shim_state_at_once(const memcached_st *handle)
 {
 	const struct shim_state *state = shim_state_last(handle);
 
-	return state && is_fresh(state, handle) && !state->buffered && !state->unread &&
-			       !state->results
-		       ? state
-		       : NULL;
+	if (state == NULL || !is_fresh(state, handle) || state->buffered || state->unread ||
+	    state->results || handle->flags.support_cas) {
+		return NULL;
+	}
+	return state;
 }
 
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle)

@@ -44,10 +44,27 @@ static bool is_plain(const char *key, size_t n)
 	return (found | unplain(key + n - sizeof(found))) == 0;
 }
 
+/* Whether a byte is a letter for isgraph() is a matter of the program's locale. */
+static bool is_ascii(const char *key, size_t n)
+{
+	unsigned char seen = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		seen |= (unsigned char)key[i];
+	}
+	return seen < 0x80;
+}
+
+static bool may_be_sent(const memcached_st *handle, const char *key, size_t n)
+{
+	return handle->flags.binary_protocol ||
+	       (is_plain(key, n) && (!handle->flags.verify_key || is_ascii(key, n)));
+}
+
 static const struct shim_server *server_of(const struct shim_state *state, memcached_st *handle,
 					   const char *group, size_t n_group)
 {
-	static const struct shim_server nowhere = { 0, (char *)"" };
+	static const struct shim_server nowhere = { 0, "" };
 	uint32_t at = 0;
 
 	if (state->n_servers == 0) {
@@ -62,6 +79,12 @@ static const struct shim_server *server_of(const struct shim_state *state, memca
 	return at < state->n_servers ? &state->servers[at] : &state->servers[0];
 }
 
+static bool is_too_long_by_us(const struct shim_state *state, size_t n_key)
+{
+	return n_key <= LAYER_KEY_MAX && state->n_prefix + n_key > LAYER_KEY_MAX &&
+	       state->n_prefix - state->n_ours + n_key <= LAYER_KEY_MAX;
+}
+
 enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle, const char *group,
 			   size_t n_group, const char *key, size_t n_key, struct shim_key *ret_key)
 {
@@ -69,8 +92,8 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	const struct shim_server *server;
 
 	if (key == NULL || n_key == 0 || state->n_prefix + n_key > LAYER_KEY_MAX ||
-	    (!handle->flags.binary_protocol && !is_plain(key, n_key))) {
-		return REASON_key;
+	    !may_be_sent(handle, key, n_key)) {
+		return is_too_long_by_us(state, n_key) ? REASON_namespace : REASON_key;
 	}
 	item->wire = key;
 	item->n_wire = n_key;
@@ -85,19 +108,26 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	server = server_of(state, handle, group, n_group);
 	item->place = server->place;
 	item->server = server->name;
-	item->private = handle->hashkit._key != NULL;
+	/*
+	 * What needs a login stays behind it: libmemcached takes a refused login for a
+	 * miss, and Redis must not answer for a memcached that let nobody in.
+	 */
+	item->private = handle->hashkit._key != NULL || state->login != 0;
 	return state->refused;
 }
 
-/* libmemcached exports no way to clear a handle's errors but that of a server's. */
-static void clear_errors(memcached_st *handle)
+void shim_got(memcached_st *handle, const char *key, size_t n_key, const struct layer_item *item)
 {
-	memcached_server_st carrier;
+	memcached_result_st *result = &handle->result;
 
-	memset(&carrier, 0, sizeof(carrier));
-	carrier.error_messages = handle->error_messages;
-	handle->error_messages = NULL;
-	memcached_real.memcached_server_error_reset(&carrier);
+	memcpy(result->item_key, key, n_key);
+	result->item_key[n_key] = '\0';
+	result->key_length = n_key;
+	result->item_flags = item->flags;
+	if (item->has_cas && (handle->flags.support_cas || handle->flags.binary_protocol)) {
+		result->item_cas = item->cas;
+	}
+	result->count++;
 }
 
 void shim_succeeded(memcached_st *handle, bool counted_already)
@@ -106,7 +136,7 @@ void shim_succeeded(memcached_st *handle, bool counted_already)
 		handle->query_id++;
 	}
 	if (handle->error_messages) {
-		clear_errors(handle);
+		shim_clear_errors(handle);
 	}
 	memcached_real.memcached_result_reset(&handle->result);
 	if (!handle->flags.binary_protocol) {

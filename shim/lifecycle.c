@@ -4,6 +4,41 @@
  */
 #include "shim/shim.h"
 
+/*
+ * The handle that this thread is cloning.  libmemcached creates the clone and,
+ * having filled it, calls the program back: by then we must know it.
+ */
+static __thread const memcached_st *cloned;
+
+/* A clone has its source's namespaces, encoding key and login. */
+static void inherit(memcached_st *clone, const memcached_st *source)
+{
+	const struct shim_state *from = shim_state_if_any(source);
+	bool namespaced = from && from->namespaced;
+	bool encoding_known = from && from->encoding_known;
+	uint64_t encoding = from ? from->encoding : 0;
+	uint64_t login = from ? from->login : 0;
+	struct shim_state *to = shim_state_new(clone);
+
+	if (to) {
+		to->namespaced = namespaced;
+		to->encoding_known = encoding_known;
+		to->encoding = encoding;
+		to->login = login;
+	}
+}
+
+static void begin_anew(memcached_st *handle)
+{
+	const memcached_st *source = cloned;
+
+	shim_forget(handle);
+	if (source) {
+		cloned = NULL;
+		inherit(handle, source);
+	}
+}
+
 SHIM_EXPORT memcached_st *memcached_create(memcached_st *handle)
 {
 	struct shim_frame frame;
@@ -12,7 +47,7 @@ SHIM_EXPORT memcached_st *memcached_create(memcached_st *handle)
 	shim_begin(&frame, CALL_memcached_create, handle);
 	created = memcached_real.memcached_create(handle);
 	if (created) {
-		shim_forget(created);
+		begin_anew(created);
 	}
 	shim_end(&frame);
 	return created;
@@ -32,34 +67,20 @@ SHIM_EXPORT memcached_st *memcached(const char *options, size_t n_options)
 	return created;
 }
 
-/* A clone has its source's namespaces and encoding key. */
-static void inherit(memcached_st *clone, const memcached_st *source)
-{
-	const struct shim_state *from = shim_state_if_any(source);
-	bool namespaced = from && from->namespaced;
-	bool encoding_known = from && from->encoding_known;
-	uint64_t encoding = from ? from->encoding : 0;
-	struct shim_state *to = shim_state_new(clone);
-
-	if (to) {
-		to->namespaced = namespaced;
-		to->encoding_known = encoding_known;
-		to->encoding = encoding;
-	}
-}
-
 SHIM_EXPORT memcached_st *memcached_clone(memcached_st *clone, const memcached_st *source)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_clone, source);
-	memcached_st *created = memcached_real.memcached_clone(clone, source);
+	const memcached_st *outer = cloned;
+	memcached_st *created;
 
-	if (created) {
-		shim_forget(created);
-		if (tower) {
-			inherit(created, source);
-		}
+	shim_begin(&frame, CALL_memcached_clone, source);
+	cloned = shim_tower() ? source : NULL;
+	created = memcached_real.memcached_clone(clone, source);
+	if (created && cloned) {
+		/* It was not created through us. */
+		begin_anew(created);
 	}
+	cloned = outer;
 	shim_end(&frame);
 	return created;
 }

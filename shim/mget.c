@@ -9,7 +9,7 @@
 bool shim_has_unread(struct shim_state *state, const memcached_st *handle)
 {
 	/* Who fetches to the end does not tell: libmemcached is asked where there may be any. */
-	bool may_have = state->unread;
+	bool may_have = state->unread || results_unread(state->results);
 
 	state->unread = false;
 	for (uint32_t i = 0; may_have && !state->unread && i < handle->number_of_hosts; i++) {
@@ -40,6 +40,18 @@ static memcached_return_t real_mget(const struct memcached_read *read,
 								   request->lengths, request->n)
 			    : memcached_real.memcached_mget(read->handle, request->keys,
 							    request->lengths, request->n);
+}
+
+/* As if the first key were the one that is too long. */
+static memcached_return_t refuse_mget(const struct memcached_read *read,
+				      const struct shim_request *request)
+{
+	static const size_t too_long = SHIM_TOO_LONG;
+	struct shim_request refused = *request;
+
+	refused.lengths = &too_long;
+	refused.n = 1;
+	return real_mget(read, &refused);
 }
 
 /* The program may free its keys before it fetches. */
@@ -131,6 +143,7 @@ static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 		results_give(state, results);
 		return rc;
 	}
+	results->n_prefix = state->n_prefix;
 	state->results = results;
 	results->asked = results->batch.n_hits < results->batch.n_items;
 	results->collected = !results->asked;
@@ -145,7 +158,7 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 			     const struct shim_request *request)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, call, read->handle);
+	struct tower *tower = shim_begin_own(&frame, call, read->handle);
 	struct shim_results *results = NULL;
 	struct shim_state *state;
 	enum shim_reason reason;
@@ -155,14 +168,16 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 		return real_mget(read, request);
 	}
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
-	shim_drop_results(state);
 	reason = prepare(state, read, request, &results);
 	if (reason == REASON_none) {
+		shim_drop_results(state);
 		rc = walk(tower, state, results);
 	} else {
 		shim_count_passed(tower, reason);
-		rc = real_mget(read, request);
-		if (state) {
+		rc = reason == REASON_namespace ? refuse_mget(read, request)
+						: real_mget(read, request);
+		if (state && memcached_outcome(read->handle, rc) != LAYER_UNSENT) {
+			shim_drop_results(state);
 			state->buffered = false;
 			state->unread = memcached_success(rc) || rc == MEMCACHED_SOME_ERRORS;
 		}

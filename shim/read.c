@@ -34,9 +34,13 @@ static enum shim_reason prepare(struct shim_state *state, const struct memcached
 }
 
 /* A real read sends what was buffered, drops what was unread, and waits for an answer. */
-static void after_real_read(struct tower *tower, struct shim_state *state, memcached_return_t rc)
+static void after_real_read(struct tower *tower, struct shim_state *state,
+			    const struct memcached_read *read)
 {
-	if (state) {
+	memcached_return_t rc = read->rc;
+
+	if (state && read->handle && memcached_outcome(read->handle, rc) != LAYER_UNSENT) {
+		shim_drop_results(state);
 		state->buffered = false;
 		state->unread = false;
 	}
@@ -63,11 +67,11 @@ static enum layer_outcome call_real_get(void *arg)
 }
 
 /* A hit above or below memcached leaves the handle as if libmemcached had got the value. */
-static void leave_handle(memcached_st *handle, bool counted_already)
+static void leave_handle(memcached_st *handle, const char *key, size_t n_key,
+			 const struct layer_item *item, bool counted_already)
 {
 	shim_succeeded(handle, counted_already);
-	/* The real one goes through the handle's own result, and counts there. */
-	handle->result.count++;
+	shim_got(handle, key, n_key, item);
 }
 
 /*
@@ -84,7 +88,8 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	struct layer_batch batch = {
 		.items = &item,
 		.n_items = 1,
-		.want_cas = false,
+		/* The id is in the handle's own result; without it a cas would always fail. */
+		.want_cas = handle->flags.support_cas,
 		.allocator = { program_alloc, program_free, handle },
 		.program = read,
 	};
@@ -94,11 +99,12 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	tower_read_end(tower, &batch);
 	handle->get_key_failure = trigger;
 	if (handle->query_id != query_id) {
-		after_real_read(tower, state, read->rc);
+		after_real_read(tower, state, read);
 	}
 	if (item.answer == LAYER_HIT) {
 		if (item.layer != tower->authority) {
-			leave_handle(handle, handle->query_id != query_id);
+			leave_handle(handle, program_key, n_key, &item,
+				     handle->query_id != query_id);
 			read->rc = MEMCACHED_SUCCESS;
 			*read->ret_n_value = item.n_value;
 			*read->ret_flags = item.flags;
@@ -121,7 +127,7 @@ static char *shim_get(enum shim_call call, struct memcached_read *read, const ch
 		      size_t n_key)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, call, read->handle);
+	struct tower *tower = shim_begin_own(&frame, call, read->handle);
 	struct shim_state *state;
 	struct shim_key item;
 	enum shim_reason reason;
@@ -133,14 +139,15 @@ static char *shim_get(enum shim_call call, struct memcached_read *read, const ch
 		return value;
 	}
 	state = shim_state(tower, read->handle);
-	shim_drop_results(state);
 	reason = prepare(state, read, key, n_key, &item);
 	if (reason == REASON_none) {
+		shim_drop_results(state);
 		value = walk(tower, state, read, &item, key, n_key);
 	} else {
 		shim_count_passed(tower, reason);
-		value = memcached_get_real(read, key, n_key);
-		after_real_read(tower, state, read->rc);
+		value = memcached_get_real(read, key,
+					   reason == REASON_namespace ? SHIM_TOO_LONG : n_key);
+		after_real_read(tower, state, read);
 	}
 	shim_end(&frame);
 	return value;
@@ -152,6 +159,14 @@ static memcached_return_t real_exist(const struct memcached_read *read, const ch
 	return read->by_key ? memcached_real.memcached_exist_by_key(read->handle, read->group,
 								    read->n_group, key, n_key)
 			    : memcached_real.memcached_exist(read->handle, key, n_key);
+}
+
+/* Only exist takes keys of any length: another call says that this one is too long. */
+static memcached_return_t refuse_exist(const struct memcached_read *read, const char *key,
+				       size_t n_key)
+{
+	return memcached_real.memcached_touch_by_key(read->handle, key, n_key, key, SHIM_TOO_LONG,
+						     0);
 }
 
 static void walk_exist(struct tower *tower, struct memcached_read *read, const struct shim_key *key)
@@ -180,7 +195,7 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 				     const char *key, size_t n_key)
 {
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, call, read->handle);
+	struct tower *tower = shim_begin_own(&frame, call, read->handle);
 	struct shim_state *state;
 	struct shim_key item;
 	enum shim_reason reason;
@@ -189,13 +204,15 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 		return real_exist(read, key, n_key);
 	}
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
-	shim_drop_results(state);
 	reason = prepare(state, read, key, n_key, &item);
 	if (reason == REASON_none) {
+		shim_drop_results(state);
 		walk_exist(tower, read, &item);
 	} else {
 		shim_count_passed(tower, reason);
-		read->rc = real_exist(read, key, n_key);
+		read->rc = reason == REASON_namespace ? refuse_exist(read, key, n_key)
+						      : real_exist(read, key, n_key);
+		after_real_read(tower, state, read);
 	}
 	shim_end(&frame);
 	return read->rc;
@@ -231,7 +248,7 @@ static inline bool get_at_once(const struct get *get, char **ret_value)
 		return false;
 	}
 	shim_count(tower, get->call);
-	leave_handle(handle, false);
+	leave_handle(handle, get->key, get->n_key, &item, false);
 	*ret_value = item.value;
 	if (get->ret_n_value) {
 		*get->ret_n_value = item.n_value;

@@ -66,6 +66,8 @@ void results_give(struct shim_state *state, struct shim_results *results)
 		results->n_room = 0;
 	}
 	arena_reset(&results->arena);
+	/* Of two the later one: a request was refused while an earlier one was kept. */
+	free_all(&state->spare);
 	state->spare = results;
 }
 
@@ -76,9 +78,7 @@ void shim_drop_results(struct shim_state *state)
 	if (results == NULL) {
 		return;
 	}
-	if (results->asked && (!results->collected || results->read.unread)) {
-		state->unread = true;
-	}
+	state->unread |= results_unread(results);
 	state->results = NULL;
 	results_give(state, results);
 }

@@ -22,7 +22,15 @@ struct shim_results {
 	bool asked;	/* the real mget was sent */
 	bool collected; /* its answers have been taken */
 	size_t next;	/* item to look at for the next result */
+	/* Of the handle's namespaces now: so much does the real call take off a key. */
+	size_t n_prefix;
 };
+
+/* Whether answers are still to be read off the handle's connections.  NULL is nothing. */
+static inline bool results_unread(const struct shim_results *results)
+{
+	return results && results->asked && (!results->collected || results->read.unread);
+}
 
 /*
  * For a request of n keys on this handle, as if it had found nothing yet: the caller

@@ -8,9 +8,10 @@
  *
  * Frames.  libmemcached calls itself through its own PLT, so that one call of
  * the program comes back to us several times.  A frame on the thread's stack
- * marks the outer call.  Inside it everything is passed on, but for one thing:
- * a write of another key or handle, or any write inside a read, is the
- * program's own, made from a callback, and is an outer call again.
+ * marks the outer call.  Inside it everything is passed on, but for what only
+ * the program can have called, from a callback: a write of another key or
+ * handle, any write inside a read, a read of another handle, and what
+ * libmemcached never calls itself.  These are outer calls again.
  *
  * Threads: as with libmemcached, a handle belongs to one thread at a time.
  */
@@ -28,17 +29,15 @@
 #define SHIM_EXPORT __attribute__((visibility("default")))
 
 enum shim_call {
-#define CALL(name) CALL_##name,
+#define CALL(name, kind, does) CALL_##name,
 #include "shim/api.def"
-#undef CALL
 	SHIM_N_CALLS
 };
 
 enum shim_reason {
 	REASON_none,
-#define REASON(name, help) REASON_##name,
+#define REASON(name, kinds, help, why) REASON_##name,
 #include "shim/reasons.def"
-#undef REASON
 	SHIM_N_REASONS
 };
 
@@ -62,6 +61,13 @@ struct shim_frame {
  * off; then no frame is open and the real function is to be called.
  */
 struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const memcached_st *handle);
+
+/*
+ * The same for a call that libmemcached makes itself only on the handle of the
+ * outer call: on another one it is the program's own, made from a callback.
+ */
+struct tower *shim_begin_own(struct shim_frame *frame, enum shim_call call,
+			     const memcached_st *handle);
 
 /* The same for a call that writes this key (its bytes are borrowed). */
 struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,
@@ -93,7 +99,7 @@ struct shim_results; /* results.h */
 /* Where a key of this handle may be. */
 struct shim_server {
 	uint64_t place;
-	char *name;
+	const char *name;
 };
 
 /* What is kept for a handle, from its first use to memcached_free(). */
@@ -107,9 +113,11 @@ struct shim_state {
 	size_t n_prefix; /* all namespaces of the wire */
 	char prefix[LAYER_KEY_MAX + 1];
 
+	size_t n_ours;	     /* the part of the prefix that is configured */
 	bool namespaced;     /* the configured namespace stands in front of the program's */
 	bool encoding_known; /* `encoding` is that of the handle's key */
 	uint64_t encoding;   /* its fingerprint */
+	uint64_t login;	     /* that of name and password; 0 without */
 	bool buffered;	     /* writes may wait in the handle's buffer */
 	bool unread;	     /* results may wait on the handle's connections */
 	struct shim_results *results; /* of an mget, not yet fetched; owned */
@@ -123,7 +131,7 @@ struct shim_state *shim_state(struct tower *tower, memcached_st *handle);
 
 /*
  * The handle's state where a read can begin at once: this thread used it last, its
- * items are known, nothing of it is buffered or unread.  Else NULL, and
+ * items are known, nothing of it is buffered or unread, CAS ids are not asked for.  Else NULL, and
  * shim_state() knows.
  */
 const struct shim_state *shim_state_at_once(const memcached_st *handle);
@@ -146,8 +154,22 @@ void shim_forget(const memcached_st *handle);
  */
 void shim_answered(struct tower *tower, struct shim_state *state);
 
+/* Whether writes go to further servers as well; only the binary protocol does so. */
+static inline bool shim_has_replicas(const memcached_st *handle)
+{
+	return handle->number_of_replicas && handle->flags.binary_protocol;
+}
+
 /* The handle's servers, hashes or namespace may have changed. */
 void shim_changed(const memcached_st *handle);
+
+/* --- servers.c --- */
+
+/*
+ * A server by a name that means it alone, on whatever machine it is read; it
+ * stays for the life of the process.  NULL where there is no room.
+ */
+const char *shim_server_name(const memcached_instance_st *server);
 
 /* --- item.c --- */
 
@@ -159,9 +181,14 @@ struct shim_key {
 
 /*
  * Who the item is.  The key's bytes are borrowed where the handle has no
- * namespace, else composed in ret_key.  REASON_key leaves ret_key unset; any
+ * namespace, else composed in ret_key.  REASON_key and _namespace leave ret_key unset; any
  * other reason (what the handle refuses) sets it.
+ *
+ * Passed on for REASON_namespace a key has a length that libmemcached refuses,
+ * SHIM_TOO_LONG, so that nothing is sent.
  */
+#define SHIM_TOO_LONG MEMCACHED_MAX_KEY
+
 enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle, const char *group,
 			   size_t n_group, const char *key, size_t n_key, struct shim_key *ret_key);
 
@@ -178,6 +205,20 @@ static inline enum shim_reason shim_item_read(const struct shim_state *state, me
 
 /* Leaves the handle as after a real call that succeeded without errors. */
 void shim_succeeded(memcached_st *handle, bool counted_already);
+
+/*
+ * Leaves the handle's own result as after a real get of this key, but for its
+ * value, which is the program's; after shim_succeeded().
+ */
+void shim_got(memcached_st *handle, const char *key, size_t n_key, const struct layer_item *item);
+
+/* --- error.c --- */
+
+/* Forgets the handle's errors; it must have some. */
+void shim_clear_errors(memcached_st *handle);
+
+/* Adds an error to the handle as memcached_fetch_execute() does for a callback that failed. */
+void shim_set_error(memcached_st *handle, memcached_return_t rc);
 
 /* --- mget.c --- */
 
@@ -202,6 +243,15 @@ void shim_drop_results(struct shim_state *state);
 
 /* The same, and nothing is kept for the next one. */
 void shim_end_results(struct shim_state *state);
+
+/*
+ * Takes what an mget asked for off the handle's connections now: the handle is
+ * about to change in a way that the answers would be understood by.
+ */
+void shim_collect_results(struct tower *tower, struct shim_state *state);
+
+/* The handle's namespace has changed: what is still to be fetched is named by it. */
+void shim_rename_results(struct shim_state *state);
 
 /* Whether results of an earlier request wait on the handle's connections: a real call drops them.
  */

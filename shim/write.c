@@ -54,6 +54,43 @@ static enum layer_outcome walk(struct tower *tower, enum layer_verb verb,
 	return write.outcome;
 }
 
+static enum layer_outcome refuse(enum layer_verb verb, struct memcached_call *call)
+{
+	struct memcached_call refused = *call;
+
+	/* By a group key, so that the real function does not come back through us. */
+	refused.by_key = true;
+	refused.group = call->key;
+	refused.n_group = call->n_key;
+	refused.n_key = SHIM_TOO_LONG;
+	memcached_perform(verb, &refused);
+	call->rc = refused.rc;
+	return LAYER_UNSENT;
+}
+
+static enum layer_outcome no_call(void *arg)
+{
+	return LAYER_DROPPED;
+}
+
+/*
+ * Replicas are written, too, without an answer: what was known of the key on
+ * these servers is void.
+ */
+static void forget_replicas(struct tower *tower, const struct shim_state *state,
+			    const struct layer_key *key, struct slots_doubts **doubts)
+{
+	for (size_t i = 0; i < state->n_servers; i++) {
+		struct layer_key replica = *key;
+
+		replica.place = state->servers[i].place;
+		replica.server = state->servers[i].name;
+		if (replica.place != key->place) {
+			tower_change(tower, &replica, no_call, NULL, doubts);
+		}
+	}
+}
+
 /*
  * A write that cannot be walked still happens: what it may have changed is
  * forgotten.  A key that means something else on the wire may have changed
@@ -67,6 +104,9 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 	enum layer_outcome outcome;
 
 	shim_count_passed(tower, reason);
+	if (reason == REASON_namespace) {
+		return refuse(verb, call);
+	}
 	if (reason != REASON_key && reason != REASON_handles) {
 		tower_change(tower, key, perform, &p, doubts);
 		return p.shifted ? LAYER_UNCERTAIN : memcached_outcome(call->handle, call->rc);
@@ -95,7 +135,6 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 		return call->rc;
 	}
 	state = shim_state(tower, call->handle);
-	shim_drop_results(state);
 	if (state) {
 		doubts = &state->doubts;
 		reason = shim_item(state, call->handle, call->by_key ? call->group : call->key,
@@ -108,6 +147,14 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 	}
 	outcome = reason == REASON_none ? walk(tower, verb, call, &item.key, doubts)
 					: pass_on(tower, reason, verb, call, &item.key, doubts);
+	if (state && outcome != LAYER_UNSENT && shim_has_replicas(call->handle) &&
+	    (reason == REASON_none || reason == REASON_replicas || reason == REASON_buffered)) {
+		forget_replicas(tower, state, &item.key, doubts);
+	}
+	if (outcome != LAYER_UNSENT) {
+		/* Refused before anything was sent it leaves what is still to be fetched. */
+		shim_drop_results(state);
+	}
 	if (state && call->rc == MEMCACHED_BUFFERED) {
 		state->buffered = true;
 	} else if (state && memcached_fatal(call->rc)) {
@@ -138,7 +185,7 @@ SHIM_EXPORT memcached_return_t memcached_flush(memcached_st *handle, time_t dela
 {
 	struct flush f = { handle, delay, MEMCACHED_FAILURE };
 	struct shim_frame frame;
-	struct tower *tower = shim_begin(&frame, CALL_memcached_flush, handle);
+	struct tower *tower = shim_begin_own(&frame, CALL_memcached_flush, handle);
 
 	if (tower == NULL) {
 		return memcached_real.memcached_flush(handle, delay);

@@ -241,6 +241,15 @@ uint64_t calls_seen(const char *function)
 	return n;
 }
 
+uint64_t calls_passed(const char *reason)
+{
+	char *json = stat_json();
+	uint64_t n = number(member(member(this_process(json), "passed"), reason));
+
+	free(json);
+	return n;
+}
+
 uint64_t layer_hits(const char *layer)
 {
 	char *json = stat_json();

@@ -26,11 +26,13 @@ bool preloaded(void);
 
 /*
  * What `tower stat --json` says about this very process: calls of the function
- * that the shim intercepted, and hits of the layer, by name.  The command is
+ * that the shim intercepted, calls it passed on for the reason, and hits of the
+ * layer, by name.  The command is
  * "tower" in the folder TOWER_BUILD (default: build).  0 for what it does not
  * mention; the running test fails where the statistics cannot be had.
  */
 uint64_t calls_seen(const char *function);
+uint64_t calls_passed(const char *reason);
 uint64_t layer_hits(const char *layer);
 
 #endif

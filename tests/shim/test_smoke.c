@@ -2,73 +2,10 @@
  * The calls that every program makes, in both protocols: does a program see
  * the same bare and preloaded?
  */
-#include <libmemcached/memcached.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "tests/lib/observe.h"
-#include "tests/lib/servers.h"
+#include "tests/shim/client.h"
 
 #define LARGE_BYTES (900 * 1000)
 #define TOO_LARGE_BYTES (2 * 1000 * 1000)
-
-static struct server *server;
-
-static memcached_st *handle_open(bool binary)
-{
-	memcached_st *handle = memcached_create(NULL);
-
-	assert_non_null(handle);
-	assert_int_equal(memcached_server_add_unix_socket(handle, server_socket(server)),
-			 MEMCACHED_SUCCESS);
-	assert_int_equal(memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_BINARY_PROTOCOL, binary),
-			 MEMCACHED_SUCCESS);
-	return handle;
-}
-
-static const char *name_of(memcached_return_t result)
-{
-	return memcached_strerror(NULL, result);
-}
-
-static void observe_state(memcached_st *handle, const char *call, memcached_return_t result)
-{
-	observe("%s: %s, last error %s", call, name_of(result),
-		name_of(memcached_last_error(handle)));
-}
-
-static void observe_value(const char *call, const char *value, size_t n_value, uint32_t flags,
-			  memcached_return_t result)
-{
-	observe("%s: %s \"%.*s\" %zu bytes flags %#x%s", call, name_of(result),
-		value != NULL ? (int)(n_value < 64 ? n_value : 64) : 0, value != NULL ? value : "",
-		n_value, flags, value == NULL ? " null" : "");
-}
-
-static void store(memcached_st *handle, const char *key, const char *value, uint32_t flags)
-{
-	observe_state(handle, "set",
-		      memcached_set(handle, key, strlen(key), value, strlen(value), 0, flags));
-}
-
-static void get(memcached_st *handle, const char *key)
-{
-	memcached_return_t result;
-	uint32_t flags = 77;
-	size_t n_value = 77;
-	char *value = memcached_get(handle, key, strlen(key), &n_value, &flags, &result);
-
-	observe_value("get", value, n_value, value != NULL ? flags : 0, result);
-	observe_state(handle, "get", result);
-	assert_true(value == NULL || value[n_value] == '\0');
-	free(value);
-}
 
 /*
  * A decrement leaves trailing blanks where memcached changes the item in
@@ -84,90 +21,6 @@ static void get_number(memcached_st *handle, const char *key)
 	observe("number: %s %lld", name_of(result), value != NULL ? atoll(value) : -1);
 	free(value);
 }
-
-#define KEYS_MAX 16
-
-static void ask(memcached_st *handle, const char *const *keys, size_t n_keys)
-{
-	size_t lengths[KEYS_MAX];
-	size_t i;
-
-	assert_true(n_keys <= KEYS_MAX);
-	for (i = 0; i < n_keys; i++) {
-		lengths[i] = strlen(keys[i]);
-	}
-	observe_state(handle, "mget", memcached_mget(handle, keys, lengths, n_keys));
-}
-
-/* One more than there are results: the end is part of the answer. */
-static void fetch_all(memcached_st *handle)
-{
-	memcached_return_t result = MEMCACHED_SUCCESS;
-	char *value;
-
-	do {
-		char key[MEMCACHED_MAX_KEY] = "";
-		size_t n_key = 0, n_value = 0;
-		uint32_t flags = 0;
-
-		value = memcached_fetch(handle, key, &n_key, &n_value, &flags, &result);
-		observe("fetch of %.*s", (int)n_key, key);
-		observe_value("fetch", value, n_value, flags, result);
-		free(value);
-	} while (result == MEMCACHED_SUCCESS);
-}
-
-static void fetch_result_all(memcached_st *handle)
-{
-	memcached_return_t result = MEMCACHED_SUCCESS;
-	memcached_result_st *found;
-
-	while ((found = memcached_fetch_result(handle, NULL, &result)) != NULL) {
-		observe("result of %.*s cas %s", (int)memcached_result_key_length(found),
-			memcached_result_key_value(found),
-			memcached_result_cas(found) != 0 ? "yes" : "no");
-		observe_value("result", memcached_result_value(found),
-			      memcached_result_length(found), memcached_result_flags(found),
-			      result);
-		memcached_result_free(found);
-	}
-	observe_state(handle, "fetch_result", result);
-}
-
-static memcached_return_t execute_one(const memcached_st *handle, memcached_result_st *found,
-				      void *context)
-{
-	(void)handle;
-	++*(unsigned *)context;
-	observe("executed for %.*s: %.*s", (int)memcached_result_key_length(found),
-		memcached_result_key_value(found), (int)memcached_result_length(found),
-		memcached_result_value(found) != NULL ? memcached_result_value(found) : "");
-	return MEMCACHED_SUCCESS;
-}
-
-/* Every test runs on a fresh handle of either protocol, over keys of its own. */
-static void in_both_protocols(const char *name, void (*body)(memcached_st *handle))
-{
-	unsigned binary;
-
-	for (binary = 0; binary < 2; binary++) {
-		memcached_st *handle = handle_open(binary);
-
-		observe("-- %s, %s", name, binary ? "binary" : "text");
-		observe_state(handle, "flush", memcached_flush(handle, 0));
-		body(handle);
-		memcached_free(handle);
-	}
-}
-
-#define TEST_IN_BOTH(name)                                                                         \
-	static void name##_body(memcached_st *handle);                                             \
-	static void name(void **state)                                                             \
-	{                                                                                          \
-		(void)state;                                                                       \
-		in_both_protocols(#name, name##_body);                                             \
-	}                                                                                          \
-	static void name##_body(memcached_st *handle)
 
 TEST_IN_BOTH(test_get__value_flags_and_length_as_stored)
 {
@@ -276,111 +129,6 @@ TEST_IN_BOTH(test_keys_out_of_bounds__refused)
 	store(handle, key, "longest", 0);
 	get(handle, key);
 	get(handle, key);
-}
-
-static const char *const some_keys[] = { "delta", "missing", "alpha", "charlie", "alpha", "none" };
-#define N_SOME_KEYS (sizeof(some_keys) / sizeof(some_keys[0]))
-
-static void store_some(memcached_st *handle)
-{
-	store(handle, "alpha", "A", 1);
-	store(handle, "charlie", "CCC", 2);
-	store(handle, "delta", "", 3);
-}
-
-TEST_IN_BOTH(test_mget_fetch__order_of_request_with_duplicates)
-{
-	unsigned i;
-
-	store_some(handle);
-	for (i = 0; i < 2; i++) {
-		ask(handle, some_keys, N_SOME_KEYS);
-		fetch_all(handle);
-	}
-	get(handle, "charlie");
-}
-
-TEST_IN_BOTH(test_mget_fetch_result__order_of_request_with_duplicates)
-{
-	unsigned i;
-
-	store_some(handle);
-	for (i = 0; i < 2; i++) {
-		ask(handle, some_keys, N_SOME_KEYS);
-		fetch_result_all(handle);
-	}
-}
-
-TEST_IN_BOTH(test_mget_partly_known__still_the_order_of_request)
-{
-	store_some(handle);
-	get(handle, "charlie");
-	get(handle, "charlie");
-	ask(handle, some_keys, N_SOME_KEYS);
-	fetch_result_all(handle);
-}
-
-TEST_IN_BOTH(test_mget_of_nothing_known__not_found)
-{
-	static const char *const missing[] = { "no", "nothing" };
-
-	ask(handle, missing, 2);
-	fetch_all(handle);
-	ask(handle, missing, 2);
-	fetch_result_all(handle);
-}
-
-TEST_IN_BOTH(test_mget_fetch_execute__callback_for_every_value)
-{
-	memcached_execute_fn callbacks[] = { execute_one };
-	unsigned called, i;
-
-	store_some(handle);
-	for (i = 0; i < 2; i++) {
-		called = 0;
-		ask(handle, some_keys, N_SOME_KEYS);
-		observe_state(handle, "fetch_execute",
-			      memcached_fetch_execute(handle, callbacks, &called, 1));
-		observe("called %u times", called);
-	}
-}
-
-TEST_IN_BOTH(test_mget_execute__as_the_protocol_allows)
-{
-	memcached_execute_fn callbacks[] = { execute_one };
-	static const char *const keys[] = { "alpha", "charlie", "missing" };
-	static const size_t lengths[] = { 5, 7, 7 };
-	unsigned called = 0;
-
-	store_some(handle);
-	observe_state(handle, "mget_execute",
-		      memcached_mget_execute(handle, keys, lengths, 3, callbacks, &called, 1));
-	observe_state(handle, "fetch_execute",
-		      memcached_fetch_execute(handle, callbacks, &called, 1));
-	observe("called %u times", called);
-}
-
-TEST_IN_BOTH(test_fetch_stopped_half_way__next_calls_are_right)
-{
-	memcached_result_st *found;
-	memcached_return_t result;
-
-	store_some(handle);
-	ask(handle, some_keys, N_SOME_KEYS);
-	found = memcached_fetch_result(handle, NULL, &result);
-	assert_non_null(found);
-	observe("first: %.*s", (int)memcached_result_key_length(found),
-		memcached_result_key_value(found));
-	memcached_result_free(found);
-	get(handle, "charlie");
-	store(handle, "charlie", "again", 0);
-	get(handle, "charlie");
-	ask(handle, some_keys, N_SOME_KEYS);
-	memcached_quit(handle);
-	found = memcached_fetch_result(handle, NULL, &result);
-	observe("after quit: %s", found != NULL ? "something" : "nothing");
-	memcached_result_free(found);
-	get(handle, "alpha");
 }
 
 TEST_IN_BOTH(test_delete__gone_at_once)
@@ -561,7 +309,6 @@ static void test_no_server__errors_of_the_real_library(void **state)
 	static const char *const keys[] = { "one", "two" };
 	unsigned binary, i;
 
-	(void)state;
 	for (binary = 0; binary < 2; binary++) {
 		memcached_st *handle = memcached_create(NULL);
 
@@ -587,11 +334,10 @@ static void test_server_restarted__old_values_do_not_return(void **state)
 {
 	memcached_st *handle = handle_open(false);
 
-	(void)state;
 	observe("-- restarted");
 	store(handle, "before", "value", 0);
 	assert_int_equal(memcached_delete(handle, "before", 6, 0), MEMCACHED_SUCCESS);
-	assert_true(server_restart(server));
+	assert_true(server_restart(client_server));
 	memcached_quit(handle);
 	get(handle, "before");
 	store(handle, "after", "value", 0);
@@ -603,31 +349,17 @@ static void test_server_restarted__old_values_do_not_return(void **state)
 static void test_preloaded__calls_and_hits_were_counted(void **state)
 {
 	static const char *const functions[] = {
-		"memcached_get",
-		"memcached_get_by_key",
-		"memcached_mget",
-		"memcached_fetch",
-		"memcached_fetch_result",
-		"memcached_fetch_execute",
-		"memcached_mget_execute",
-		"memcached_exist",
-		"memcached_set",
-		"memcached_set_by_key",
-		"memcached_add",
-		"memcached_replace",
-		"memcached_append",
-		"memcached_prepend",
-		"memcached_cas",
-		"memcached_delete",
-		"memcached_increment",
-		"memcached_decrement",
-		"memcached_increment_with_initial",
-		"memcached_touch",
-		"memcached_flush",
+		"memcached_get",	"memcached_get_by_key",
+		"memcached_exist",	"memcached_set",
+		"memcached_set_by_key", "memcached_add",
+		"memcached_replace",	"memcached_append",
+		"memcached_prepend",	"memcached_cas",
+		"memcached_delete",	"memcached_increment",
+		"memcached_decrement",	"memcached_increment_with_initial",
+		"memcached_touch",	"memcached_flush",
 	};
 	size_t i;
 
-	(void)state;
 	if (!preloaded()) {
 		return;
 	}
@@ -640,20 +372,6 @@ static void test_preloaded__calls_and_hits_were_counted(void **state)
 	assert_true(layer_hits("memcached") > 0);
 }
 
-static int server_up(void **state)
-{
-	(void)state;
-	server = server_start_memcached(NULL);
-	return server != NULL ? 0 : -1;
-}
-
-static int server_down(void **state)
-{
-	(void)state;
-	server_stop(&server);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -663,13 +381,6 @@ int main(void)
 		cmocka_unit_test(test_empty_value__null_and_success),
 		cmocka_unit_test(test_large_values__whole_or_refused),
 		cmocka_unit_test(test_keys_out_of_bounds__refused),
-		cmocka_unit_test(test_mget_fetch__order_of_request_with_duplicates),
-		cmocka_unit_test(test_mget_fetch_result__order_of_request_with_duplicates),
-		cmocka_unit_test(test_mget_partly_known__still_the_order_of_request),
-		cmocka_unit_test(test_mget_of_nothing_known__not_found),
-		cmocka_unit_test(test_mget_fetch_execute__callback_for_every_value),
-		cmocka_unit_test(test_mget_execute__as_the_protocol_allows),
-		cmocka_unit_test(test_fetch_stopped_half_way__next_calls_are_right),
 		cmocka_unit_test(test_delete__gone_at_once),
 		cmocka_unit_test(test_increment_decrement__reads_see_the_number),
 		cmocka_unit_test(test_append_prepend__reads_see_the_whole),
@@ -685,5 +396,5 @@ int main(void)
 		cmocka_unit_test(test_preloaded__calls_and_hits_were_counted),
 	};
 
-	return cmocka_run_group_tests(tests, server_up, server_down);
+	return cmocka_run_group_tests(tests, client_server_up, client_server_down);
 }
