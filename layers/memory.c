@@ -11,6 +11,9 @@
 
 #define CACHE_LINE 64
 
+/* A hit is a few hundred instructions, of which calls would be a tenth. */
+#define INLINE __attribute__((always_inline))
+
 /* A smaller table is in the processor's cache anyway, and mostly its entries. */
 #define PREFETCH_WORDS 65536
 
@@ -21,8 +24,8 @@
  * at any moment: sizes are bounded before they are used, and memory_log_holds()
  * comes last.
  */
-static inline bool is_entry_of(const struct layer *layer, uint64_t word,
-			       const struct layer_key *key, struct memory_found *ret)
+INLINE static inline bool is_entry_of(const struct layer *layer, uint64_t word,
+				      const struct layer_key *key, struct memory_found *ret)
 {
 	const struct memory_log *log = &layer->logs[memory_word_queue(word)];
 	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
@@ -37,21 +40,22 @@ static inline bool is_entry_of(const struct layer *layer, uint64_t word,
 	__builtin_prefetch(bytes + CACHE_LINE);
 	__builtin_prefetch(bytes + (size_t)2 * CACHE_LINE);
 	racy_copy(&ret->head, bytes, sizeof(ret->head));
-	if (ret->head.n_key != key->n_wire || ret->head.where != key->place ||
+	if (memory_n_key(&ret->head) != key->n_wire || ret->head.where != key->place ||
 	    ret->head.kind > MEMORY_ENTRY_WITH_CAS ||
-	    memory_key_offset(&ret->head) + ret->head.n_key + ret->head.n_value > left) {
+	    memory_key_offset(&ret->head) + memory_n_key(&ret->head) + ret->head.n_value > left) {
 		return false;
 	}
 	if (!racy_equal(bytes + memory_key_offset(&ret->head), key->wire, key->n_wire)) {
 		return false;
 	}
+	ret->log = log;
 	ret->place = place;
 	ret->word = word;
 	return memory_log_holds(log, place);
 }
 
-static inline bool find_among(const struct layer *layer, const struct memory_ways *ways,
-			      const struct layer_key *key, struct memory_found *ret)
+INLINE static inline bool find_among(const struct layer *layer, const struct memory_ways *ways,
+				     const struct layer_key *key, struct memory_found *ret)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		_Atomic uint64_t *line = ways->lines[i];
@@ -69,29 +73,35 @@ static inline bool find_among(const struct layer *layer, const struct memory_way
 	return false;
 }
 
+/* While words move to another table. */
+__attribute__((noinline, cold)) static bool find_before(const struct layer *layer,
+							const struct memory_table *before,
+							const struct layer_key *key,
+							struct memory_found *ret)
+{
+	struct memory_ways ways = memory_table_ways(before, memory_hash(key));
+
+	return find_among(layer, &ways, key, ret);
+}
+
 static inline bool find(const struct layer *layer, const struct layer_key *key,
 			struct memory_found *ret)
 {
-	uint64_t hash = memory_hash(key);
-	struct memory_ways ways = memory_index_ways(&layer->index, hash);
+	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
 	const struct memory_table *before;
 
 	if (find_among(layer, &ways, key, ret)) {
 		return true;
 	}
 	before = memory_index_before(&layer->index);
-	if (before == NULL) {
-		return false;
-	}
-	ways = memory_table_ways(before, hash);
-	return find_among(layer, &ways, key, ret);
+	return before && find_before(layer, before, key, ret);
 }
 
 /* False where the program's memory is out, or the entry went meanwhile. */
-static inline bool answer(const struct layer *layer, const struct memory_found *found,
-			  const struct layer_allocator *allocator, struct layer_item *item)
+static inline bool answer(const struct memory_found *found, const struct layer_allocator *allocator,
+			  struct layer_item *item)
 {
-	const struct memory_log *log = &layer->logs[memory_word_queue(found->word)];
+	const struct memory_log *log = found->log;
 	const struct memory_head *head = &found->head;
 	const char *bytes = memory_log_at(log, found->place);
 	char *value = NULL;
@@ -102,7 +112,8 @@ static inline bool answer(const struct layer *layer, const struct memory_found *
 		if (value == NULL) {
 			return false;
 		}
-		racy_copy(value, bytes + memory_key_offset(head) + head->n_key, head->n_value);
+		racy_copy(value, bytes + memory_key_offset(head) + memory_n_key(head),
+			  head->n_value);
 		value[head->n_value] = '\0';
 	}
 	if (head->kind == MEMORY_ENTRY_WITH_CAS) {
@@ -181,7 +192,7 @@ static bool memory_peek(struct layer *layer, const struct layer_key *key, uint64
 {
 	struct memory_found found;
 
-	if (!find_fresh(layer, key, slot, &found) || !answer(layer, &found, allocator, ret)) {
+	if (!find_fresh(layer, key, slot, &found) || !answer(&found, allocator, ret)) {
 		return false;
 	}
 	memory_word_use(found.at, found.word, layer->uses_max);
@@ -199,7 +210,7 @@ static bool get_one(struct layer *layer, struct layer_batch *batch, struct layer
 	if (batch->want_cas && found.head.kind != MEMORY_ENTRY_WITH_CAS) {
 		return false;
 	}
-	if (!batch->probe && !answer(layer, &found, &batch->allocator, item)) {
+	if (!batch->probe && !answer(&found, &batch->allocator, item)) {
 		return false;
 	}
 	memory_word_use(found.at, found.word, layer->uses_max);

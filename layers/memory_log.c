@@ -58,7 +58,7 @@ uint64_t memory_log_head(const struct memory_log *log, uint64_t place, struct me
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret, memory_log_at(log, place), left < sizeof(*ret) ? left : sizeof(*ret));
 	return ret->kind == MEMORY_FILLER ? (uint64_t)ret->n_value * MEMORY_UNIT
-					  : memory_log_size(ret->n_key, ret->n_value,
+					  : memory_log_size(memory_n_key(ret), ret->n_value,
 							    ret->kind == MEMORY_ENTRY_WITH_CAS);
 }
 

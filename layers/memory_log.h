@@ -31,8 +31,8 @@ enum memory_kind {
 	MEMORY_FILLER, /* up to the ring's end: an entry lies in one piece */
 };
 
-/* Deadlines are kept in units of 2^8 ns, rounded down. */
-#define MEMORY_DEADLINE_SHIFT 8
+/* A deadline is kept up to so many nanoseconds early, and a key's size in its lowest bits. */
+#define MEMORY_DEADLINE_STEP 256
 
 /* An entry's value is shorter than this. */
 #define MEMORY_VALUE_LIMIT (UINT32_C(1) << 30)
@@ -43,19 +43,31 @@ struct memory_head {
 	uint32_t kind : 2;
 	uint32_t n_value : 30;
 	uint32_t flags;
-	uint64_t n_key : 8;
-	int64_t deadline : 56; /* memory_deadline() */
-	uint64_t where;	       /* the item's place: server and encoding key */
+	uint64_t deadline_and_key;
+	uint64_t where; /* the item's place: server and encoding key */
 	uint64_t slot;
 };
 
 _Static_assert(sizeof(struct memory_head) == 32, "what an entry costs");
 
+/* Of a deadline above MEMORY_DEADLINE_STEP, or CLOCK_NEVER, and a key of 1 to 250 bytes. */
+static inline uint64_t memory_deadline_and_key(int64_t deadline_ns, size_t n_key)
+{
+	uint64_t step = deadline_ns == CLOCK_NEVER
+				? (uint64_t)deadline_ns
+				: (uint64_t)deadline_ns - (MEMORY_DEADLINE_STEP - 1);
+
+	return (step & ~(uint64_t)(MEMORY_DEADLINE_STEP - 1)) | n_key;
+}
+
 static inline int64_t memory_deadline(const struct memory_head *head)
 {
-	return head->deadline == CLOCK_NEVER >> MEMORY_DEADLINE_SHIFT
-		       ? CLOCK_NEVER
-		       : (int64_t)((uint64_t)head->deadline << MEMORY_DEADLINE_SHIFT);
+	return (int64_t)(head->deadline_and_key | (MEMORY_DEADLINE_STEP - 1));
+}
+
+static inline size_t memory_n_key(const struct memory_head *head)
+{
+	return head->deadline_and_key & (MEMORY_DEADLINE_STEP - 1);
 }
 
 /* Where the key begins. */

@@ -26,6 +26,12 @@
 /* An entry of such a part of the budget is large. */
 #define LARGE_PART 8
 
+/*
+ * A table may be half full while it is in the processor's cache, where each word that
+ * is looked at counts, and three quarters while it is not.
+ */
+#define INDEX_SMALL_WORDS 65536
+
 /* What may still be moved. */
 struct moves {
 	unsigned n_entries;
@@ -254,7 +260,7 @@ void memory_fit_index_locked(struct layer *layer, uint64_t size)
 	if (memory_index_before(&layer->index)) {
 		return;
 	}
-	if ((layer->n_items + 1) * 4 > n_words * 3) {
+	if ((layer->n_items + 1) * 4 > n_words * (n_words > INDEX_SMALL_WORDS ? 3 : 2)) {
 		memory_grow_index_locked(layer);
 	} else if (n_words > MEMORY_INDEX_WORDS_MIN && layer->n_items * INDEX_SPARE < n_words) {
 		memory_index_exchange(&layer->index, n_fewer > MEMORY_INDEX_WORDS_MIN
@@ -282,6 +288,7 @@ static void sweep_locked(struct layer *layer, unsigned queue, int64_t now)
 		}
 		size = memory_log_head(log, place, &found.head);
 		if (found.head.kind != MEMORY_FILLER && memory_deadline(&found.head) <= now) {
+			found.log = log;
 			found.place = place;
 			found.at = memory_word_at(
 				layer, memory_entry_hash(&found.head, memory_log_at(log, place)),

@@ -12,7 +12,8 @@
 
 uint64_t memory_entry_hash(const struct memory_head *head, const char *bytes)
 {
-	return hash_mix(hash_bytes(bytes + memory_key_offset(head), head->n_key), head->where);
+	return hash_mix(hash_bytes(bytes + memory_key_offset(head), memory_n_key(head)),
+			head->where);
 }
 
 /* The way that holds this word, whatever its uses. */
@@ -72,7 +73,7 @@ void memory_unlink_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t si
 
 static uint64_t found_size(const struct memory_found *found)
 {
-	return memory_log_size(found->head.n_key, found->head.n_value,
+	return memory_log_size(memory_n_key(&found->head), found->head.n_value,
 			       found->head.kind == MEMORY_ENTRY_WITH_CAS);
 }
 
@@ -246,8 +247,7 @@ static void write_entry(struct memory_log *log, uint64_t place, const struct mem
 		.kind = offer->has_cas ? MEMORY_ENTRY_WITH_CAS : MEMORY_ENTRY,
 		.n_value = (uint32_t)offer->n_value & (MEMORY_VALUE_LIMIT - 1),
 		.flags = offer->flags,
-		.n_key = (uint8_t)offer->key->n_wire,
-		.deadline = deadline_ns >> MEMORY_DEADLINE_SHIFT,
+		.deadline_and_key = memory_deadline_and_key(deadline_ns, offer->key->n_wire),
 		.where = offer->key->place,
 		.slot = offer->slot,
 	};
@@ -258,9 +258,9 @@ static void write_entry(struct memory_log *log, uint64_t place, const struct mem
 		racy_write(bytes + sizeof(head), &offer->cas, sizeof(offer->cas));
 	}
 	bytes += memory_key_offset(&head);
-	racy_write(bytes, offer->key->wire, head.n_key);
+	racy_write(bytes, offer->key->wire, offer->key->n_wire);
 	if (offer->n_value) {
-		racy_write(bytes + head.n_key, offer->value, offer->n_value);
+		racy_write(bytes + offer->key->n_wire, offer->value, offer->n_value);
 	}
 }
 

@@ -22,7 +22,7 @@
 #define MEMORY_INDEX_PART 4
 #define MEMORY_GHOST_PART 16
 
-/* Words of the first table; it doubles when three of four words are taken. */
+/* Words of the first table. */
 #define MEMORY_INDEX_WORDS_MIN 64
 
 struct layer {
@@ -44,6 +44,7 @@ struct layer {
 
 /* An entry that a reader found, as it was while the log held it. */
 struct memory_found {
+	const struct memory_log *log;
 	uint64_t place;
 	struct memory_head head;
 	_Atomic uint64_t *at;

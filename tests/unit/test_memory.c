@@ -106,7 +106,7 @@ static void test_ttl__ends_an_entry(void **state)
 	struct layer *layer = calls_open(1 << 20, 0, CLOCK_NS_PER_S);
 
 	calls_fill(layer, "a", "x", 5, CLOCK_NEVER);
-	clock_fake(CALLS_START_NS + CLOCK_NS_PER_S - 1, 1700000000);
+	clock_fake(CALLS_START_NS + CLOCK_NS_PER_S - MEMORY_DEADLINE_STEP, 1700000000);
 	calls_assert_reads(layer, "a", 5, "x");
 	clock_fake(CALLS_START_NS + CLOCK_NS_PER_S, 1700000000);
 	calls_assert_reads(layer, "a", 5, NULL);

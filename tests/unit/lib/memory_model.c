@@ -168,7 +168,7 @@ static void expect(struct model *model, unsigned k, size_t n_value, int64_t dead
 	expected->slot = model->slots[k];
 	expected->ends_at = ends(model, deadline_ns, 0);
 	expected->ends_from =
-		ends(model, deadline_ns, model->options.ttl_jitter) - (1 << MEMORY_DEADLINE_SHIFT);
+		ends(model, deadline_ns, model->options.ttl_jitter) - MEMORY_DEADLINE_STEP;
 	expected->on = expected->ends_at > model->now &&
 		       (model->options.max_item_bytes == 0 ||
 			model->key_sizes[k] + n_value <= model->options.max_item_bytes);
