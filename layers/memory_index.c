@@ -85,7 +85,7 @@ size_t memory_index_bytes(const struct memory_index *index)
 
 size_t memory_index_words(const struct memory_index *index)
 {
-	return atomic_load_explicit(&index->now, memory_order_relaxed)->n_lines * MEMORY_INDEX_LINE;
+	return atomic_load_explicit(&index->now, memory_order_acquire)->n_lines * MEMORY_INDEX_LINE;
 }
 
 bool memory_index_exchange(struct memory_index *index, size_t n_words)
