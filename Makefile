@@ -138,6 +138,9 @@ TESTS        = $(TESTS_UNIT) $(TESTS_FAULTS) $(TESTS_SHIM) $(TESTS_APPS)
 
 tests: all $(TESTS)
 
+# The programs that run bare and preloaded.
+tests-preloaded: all $(TESTS_SHIM) $(TESTS_APPS)
+
 check: tests
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) tests/run
 
@@ -165,6 +168,6 @@ clean:
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: all help tests check demo bench lint format install clean FORCE
+.PHONY: all help tests tests-preloaded check demo bench lint format install clean FORCE
 .SECONDARY:
 -include $(ALLOBJ:.o=.d)
