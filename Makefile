@@ -159,6 +159,9 @@ TESTS        = $(TESTS_UNIT) $(TESTS_FAULTS) $(TESTS_SHIM) $(TESTS_APPS)
 
 tests: all $(TESTS)
 
+# The programs that run bare and preloaded.
+tests-preloaded: all $(TESTS_SHIM) $(TESTS_APPS)
+
 check: tests
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) tests/run
 
@@ -189,6 +192,7 @@ clean:
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: all help tests fuzzers check demo bench bench-traces lint format install clean FORCE
+.PHONY: all help tests tests-preloaded fuzzers check demo bench bench-traces lint format install \
+	clean FORCE
 .SECONDARY:
 -include $(ALLOBJ:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(FUZZ))

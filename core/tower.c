@@ -95,29 +95,41 @@ static void ask(struct tower *tower, struct layer_batch *batch, uint8_t at)
 	sign_hits(batch, at, before);
 }
 
-bool tower_peek(struct tower *tower, const struct layer_key *key,
+bool tower_peek(struct tower *tower, const struct layer_key *key, bool want_cas,
 		const struct layer_allocator *allocator, struct layer_item *ret)
 {
 	const struct tower_layer *first = &tower->layers[0];
 	uint64_t followed = atomic_load_explicit(&tower->flushes, memory_order_relaxed);
-	uint64_t slot = slots_peek(tower->slots, key->hash, followed);
 
-	return slot != LAYER_SLOT_BUSY && first->ops->peek &&
-	       first->ops->peek(first->layer, key, slot, allocator, ret);
+	ret->slot = slots_peek(tower->slots, key->hash, followed);
+	if (ret->slot == LAYER_SLOT_BUSY || first->ops->peek == NULL) {
+		ret->answer = LAYER_UNASKED;
+		return false;
+	}
+	if (!first->ops->peek(first->layer, key, want_cas, allocator, ret)) {
+		ret->answer = LAYER_MISS;
+		return false;
+	}
+	ret->answer = LAYER_HIT;
+	return true;
 }
 
 bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 {
 	const struct tower_layer *authority = &tower->layers[tower->authority];
 
+	bool peeked = batch->n_items == 1 && batch->items[0].answer == LAYER_MISS;
+
 	keep_up(tower);
 	for (size_t i = 0; i < batch->n_items; i++) {
 		struct layer_item *item = &batch->items[i];
 
-		item->slot = slots_load(tower->slots, item->key.hash);
+		if (!peeked) {
+			item->slot = slots_load(tower->slots, item->key.hash);
+		}
 		item->layer = UINT8_MAX;
 	}
-	batch->at = 0;
+	batch->at = peeked ? 1 : 0;
 	while (batch->at < tower->authority) {
 		ask(tower, batch, batch->at++);
 	}

@@ -73,11 +73,13 @@ void tower_leave(void);
 const struct config *tower_config(void);
 
 /*
- * A hit of the first layer, for one key and no CAS id, where nothing else is to
- * be done; sets of *ret what a layer's get() sets of an item.  False: nothing has
- * happened, and the read begins with tower_read_begin().
+ * A read of one key in the first layer, where nothing else is to be done before.
+ * True: a hit, and *ret is as the layer's get() leaves an item but for key and
+ * layer.  False: the read goes on with tower_read_begin().  Then the answer is
+ * LAYER_MISS where the layer was asked, and slot is set; an item with these two is
+ * not asked for there again.  Else it is LAYER_UNASKED, and nothing has happened.
  */
-bool tower_peek(struct tower *tower, const struct layer_key *key,
+bool tower_peek(struct tower *tower, const struct layer_key *key, bool want_cas,
 		const struct layer_allocator *allocator, struct layer_item *ret);
 
 /*
@@ -87,7 +89,7 @@ bool tower_peek(struct tower *tower, const struct layer_key *key,
  * authority could not be asked, the batch's `program` says why, and end must
  * not follow.  Between the two the thread may do anything else.
  *
- * Items come in with key set and everything else zero.
+ * Items come in with key set and everything else zero, or, one alone, from tower_peek().
  */
 bool tower_read_begin(struct tower *tower, struct layer_batch *batch);
 void tower_read_end(struct tower *tower, struct layer_batch *batch);

@@ -154,11 +154,11 @@ struct layer_ops {
 	void (*get)(struct layer *layer, struct layer_batch *batch);
 
 	/*
-	 * Optional, of a first layer: a hit of one key at once, or nothing at
-	 * all.  As get(), for a batch of one that wants no CAS id; sets in *ret
-	 * what get() sets of an item.  False counts no miss: get() follows.
+	 * Optional, of a first layer: get() of one key, without a batch.  The
+	 * slot is that of *ret, and not BUSY; of *ret everything but key, answer
+	 * and layer is set where it is a hit, else nothing.
 	 */
-	bool (*peek)(struct layer *layer, const struct layer_key *key, uint64_t slot,
+	bool (*peek)(struct layer *layer, const struct layer_key *key, bool want_cas,
 		     const struct layer_allocator *allocator, struct layer_item *ret);
 
 	/*

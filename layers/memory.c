@@ -187,12 +187,15 @@ static inline bool find_fresh(struct layer *layer, const struct layer_key *key, 
 	return true;
 }
 
-static bool memory_peek(struct layer *layer, const struct layer_key *key, uint64_t slot,
+static bool memory_peek(struct layer *layer, const struct layer_key *key, bool want_cas,
 			const struct layer_allocator *allocator, struct layer_item *ret)
 {
 	struct memory_found found;
 
-	if (!find_fresh(layer, key, slot, &found) || !answer(&found, allocator, ret)) {
+	if (!find_fresh(layer, key, ret->slot, &found) ||
+	    (want_cas && found.head.kind != MEMORY_ENTRY_WITH_CAS) ||
+	    !answer(&found, allocator, ret)) {
+		counter_add(&(*layer->counters)->misses, 1);
 		return false;
 	}
 	memory_word_use(found.at, found.word, layer->uses_max);

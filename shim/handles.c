@@ -201,15 +201,14 @@ struct shim_state *shim_state_last(const memcached_st *handle)
 		       : NULL;
 }
 
-const struct shim_state *shim_state_at_once(const memcached_st *handle)
+struct shim_state *shim_state_at_once(const memcached_st *handle)
 {
-	const struct shim_state *state = shim_state_last(handle);
+	struct shim_state *state = shim_state_last(handle);
 
-	if (state == NULL || !is_fresh(state, handle) || state->buffered || state->unread ||
-	    state->results || handle->flags.support_cas) {
-		return NULL;
-	}
-	return state;
+	return state && is_fresh(state, handle) && !state->buffered && !state->unread &&
+			       !state->results
+		       ? state
+		       : NULL;
 }
 
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle)

@@ -66,6 +66,12 @@ static enum layer_outcome call_real_get(void *arg)
 	return LAYER_DROPPED;
 }
 
+/* The id is in the handle's own result; without it a cas would always fail. */
+static bool wants_cas(const memcached_st *handle)
+{
+	return handle->flags.support_cas;
+}
+
 /* A hit above or below memcached leaves the handle as if libmemcached had got the value. */
 static void leave_handle(memcached_st *handle, const char *key, size_t n_key,
 			 const struct layer_item *item, bool counted_already)
@@ -79,17 +85,15 @@ static void leave_handle(memcached_st *handle, const char *key, size_t n_key,
  * it is let go only where every layer has missed, and as a write.
  */
 static char *walk(struct tower *tower, struct shim_state *state, struct memcached_read *read,
-		  const struct shim_key *key, const char *program_key, size_t n_key)
+		  struct layer_item *item, const char *program_key, size_t n_key)
 {
 	memcached_st *handle = read->handle;
 	memcached_trigger_key_fn trigger = handle->get_key_failure;
 	uint64_t query_id = handle->query_id;
-	struct layer_item item = { .key = key->key };
 	struct layer_batch batch = {
-		.items = &item,
+		.items = item,
 		.n_items = 1,
-		/* The id is in the handle's own result; without it a cas would always fail. */
-		.want_cas = handle->flags.support_cas,
+		.want_cas = wants_cas(handle),
 		.allocator = { program_alloc, program_free, handle },
 		.program = read,
 	};
@@ -101,15 +105,15 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	if (handle->query_id != query_id) {
 		after_real_read(tower, state, read);
 	}
-	if (item.answer == LAYER_HIT) {
-		if (item.layer != tower->authority) {
-			leave_handle(handle, program_key, n_key, &item,
+	if (item->answer == LAYER_HIT) {
+		if (item->layer != tower->authority) {
+			leave_handle(handle, program_key, n_key, item,
 				     handle->query_id != query_id);
 			read->rc = MEMCACHED_SUCCESS;
-			*read->ret_n_value = item.n_value;
-			*read->ret_flags = item.flags;
+			*read->ret_n_value = item->n_value;
+			*read->ret_flags = item->flags;
 		}
-		return item.value;
+		return item->value;
 	}
 	if (trigger && read->rc == MEMCACHED_NOTFOUND) {
 		struct real_get get = { read, program_key, n_key, NULL };
@@ -117,39 +121,29 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 		/* For the program this is the same get. */
 		handle->query_id = query_id;
 
-		tower_change(tower, &key->key, call_real_get, &get, &state->doubts);
+		tower_change(tower, &item->key, call_real_get, &get, &state->doubts);
 		return get.value;
 	}
-	return item.value;
+	return item->value;
 }
 
-static char *shim_get(enum shim_call call, struct memcached_read *read, const char *key,
-		      size_t n_key)
+static char *get_prepared(struct tower *tower, struct memcached_read *read, const char *key,
+			  size_t n_key)
 {
-	struct shim_frame frame;
-	struct tower *tower = shim_begin_own(&frame, call, read->handle);
-	struct shim_state *state;
-	struct shim_key item;
-	enum shim_reason reason;
+	struct shim_state *state = shim_state(tower, read->handle);
+	struct shim_key at;
+	enum shim_reason reason = prepare(state, read, key, n_key, &at);
 	char *value;
 
-	if (tower == NULL || read->handle == NULL) {
-		value = memcached_get_real(read, key, n_key);
-		shim_end(&frame);
-		return value;
-	}
-	state = shim_state(tower, read->handle);
-	reason = prepare(state, read, key, n_key, &item);
 	if (reason == REASON_none) {
+		struct layer_item item = { .key = at.key };
+
 		shim_drop_results(state);
-		value = walk(tower, state, read, &item, key, n_key);
-	} else {
-		shim_count_passed(tower, reason);
-		value = memcached_get_real(read, key,
-					   reason == REASON_namespace ? SHIM_TOO_LONG : n_key);
-		after_real_read(tower, state, read);
+		return walk(tower, state, read, &item, key, n_key);
 	}
-	shim_end(&frame);
+	shim_count_passed(tower, reason);
+	value = memcached_get_real(read, key, reason == REASON_namespace ? SHIM_TOO_LONG : n_key);
+	after_real_read(tower, state, read);
 	return value;
 }
 
@@ -231,35 +225,66 @@ struct get {
 	memcached_return_t *ret_rc;
 };
 
+/* What is known of a get that was not a hit at once. */
+struct looked {
+	struct shim_state *state;
+	struct shim_key at;
+	struct layer_item item; /* MISS: memory was asked; else nothing here is set */
+};
+
 /* What most gets are: a hit in memory, with nothing else to be done.  Else nothing has happened. */
-static inline bool get_at_once(const struct get *get, char **ret_value)
+static inline bool get_at_once(const struct get *get, struct looked *looked, char **ret_value)
 {
 	memcached_st *handle = get->handle;
 	const struct layer_allocator allocator = { program_alloc, program_free, handle };
 	struct tower *tower = shim_at_once();
-	const struct shim_state *state = tower ? shim_state_at_once(handle) : NULL;
-	struct layer_item item;
-	struct shim_key at;
+	struct layer_item *item = &looked->item;
 
-	if (state == NULL ||
-	    shim_item_read(state, handle, get->group, get->n_group, get->key, get->n_key, &at) !=
-		    REASON_none ||
-	    !tower_peek(tower, &at.key, &allocator, &item)) {
+	item->answer = LAYER_UNASKED;
+	looked->state = tower ? shim_state_at_once(handle) : NULL;
+	if (looked->state == NULL ||
+	    shim_item_read(looked->state, handle, get->group, get->n_group, get->key, get->n_key,
+			   &looked->at) != REASON_none ||
+	    !tower_peek(tower, &looked->at.key, wants_cas(handle), &allocator, item)) {
 		return false;
 	}
 	shim_count(tower, get->call);
-	leave_handle(handle, get->key, get->n_key, &item, false);
-	*ret_value = item.value;
+	leave_handle(handle, get->key, get->n_key, item, false);
+	*ret_value = item->value;
 	if (get->ret_n_value) {
-		*get->ret_n_value = item.n_value;
+		*get->ret_n_value = item->n_value;
 	}
 	if (get->ret_flags) {
-		*get->ret_flags = item.flags;
+		*get->ret_flags = item->flags;
 	}
 	if (get->ret_rc) {
 		*get->ret_rc = MEMCACHED_SUCCESS;
 	}
 	return true;
+}
+
+static char *get_through(const struct get *get, struct memcached_read *read,
+			 const struct looked *looked)
+{
+	struct shim_frame frame;
+	struct tower *tower = shim_begin_own(&frame, get->call, get->handle);
+	char *value;
+
+	if (tower == NULL || get->handle == NULL) {
+		value = memcached_get_real(read, get->key, get->n_key);
+	} else if (looked->item.answer == LAYER_MISS) {
+		struct layer_item item = {
+			.key = looked->at.key,
+			.slot = looked->item.slot,
+			.answer = LAYER_MISS,
+		};
+
+		value = walk(tower, looked->state, read, &item, get->key, get->n_key);
+	} else {
+		value = get_prepared(tower, read, get->key, get->n_key);
+	}
+	shim_end(&frame);
+	return value;
 }
 
 static inline char *get(const struct get *get, bool by_key)
@@ -268,9 +293,10 @@ static inline char *get(const struct get *get, bool by_key)
 	size_t n_value = 0;
 	uint32_t flags = 0;
 	struct memcached_read read;
+	struct looked looked;
 	char *value;
 
-	if (get_at_once(get, &value)) {
+	if (get_at_once(get, &looked, &value)) {
 		return value;
 	}
 	read = (struct memcached_read){
@@ -281,7 +307,7 @@ static inline char *get(const struct get *get, bool by_key)
 		.ret_n_value = get->ret_n_value ? get->ret_n_value : &n_value,
 		.ret_flags = get->ret_flags ? get->ret_flags : &flags,
 	};
-	value = shim_get(get->call, &read, get->key, get->n_key);
+	value = get_through(get, &read, &looked);
 	if (get->ret_rc) {
 		*get->ret_rc = read.rc;
 	}

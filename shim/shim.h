@@ -3,7 +3,7 @@
  *
  * Every interposed function is an entry point of a few lines: it opens a frame
  * (shim/guard.c), describes the call, and hands it to one of the few functions
- * that do the work: shim_get, shim_mget, shim_fetch_result, shim_write, ...
+ * that do the work: get, shim_mget, shim_fetch_result, shim_write, ...
  * No cache policy lives here.
  *
  * Frames.  libmemcached calls itself through its own PLT, so that one call of
@@ -131,10 +131,10 @@ struct shim_state *shim_state(struct tower *tower, memcached_st *handle);
 
 /*
  * The handle's state where a read can begin at once: this thread used it last, its
- * items are known, nothing of it is buffered or unread, CAS ids are not asked for.  Else NULL, and
- * shim_state() knows.
+ * items are known, nothing of it is buffered or unread.  Else NULL, and shim_state()
+ * knows.
  */
-const struct shim_state *shim_state_at_once(const memcached_st *handle);
+struct shim_state *shim_state_at_once(const memcached_st *handle);
 
 /* The handle's state as it is, if this thread used it last; else NULL. */
 struct shim_state *shim_state_last(const memcached_st *handle);

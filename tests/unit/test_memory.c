@@ -385,9 +385,9 @@ static char *peek(struct layer *layer, const char *key, uint64_t slot)
 {
 	const struct layer_allocator allocator = { calls_malloc, calls_free, NULL };
 	const struct layer_key at = calls_key(key, 1);
-	struct layer_item item;
+	struct layer_item item = { .slot = slot };
 
-	return memory_ops.peek(layer, &at, slot, &allocator, &item) ? item.value : NULL;
+	return memory_ops.peek(layer, &at, false, &allocator, &item) ? item.value : NULL;
 }
 
 static void *hammer(void *arg)

@@ -147,7 +147,7 @@ static void read_some(struct thread *thread, unsigned n)
 	}
 	if (n > 1) {
 		memory_ops.get(thread->run->layer, &batch);
-	} else if (memory_ops.peek(thread->run->layer, &items[0].key, SLOT, &batch.allocator,
+	} else if (memory_ops.peek(thread->run->layer, &items[0].key, false, &batch.allocator,
 				   &items[0])) {
 		items[0].answer = LAYER_HIT;
 	}

@@ -100,11 +100,11 @@ static bool submit_fails(struct layer *layer, struct layer_batch *batch)
 	return false;
 }
 
-static bool peek_above(struct layer *layer, const struct layer_key *key, uint64_t slot,
+static bool peek_above(struct layer *layer, const struct layer_key *key, bool want_cas,
 		       const struct layer_allocator *allocator, struct layer_item *ret)
 {
 	layer->peeks++;
-	layer->slot = slot;
+	layer->slot = ret->slot;
 	return layer->has;
 }
 
@@ -440,7 +440,7 @@ static bool peek_one(const char *key)
 	const struct layer_key at = key_of(key);
 	struct layer_item item;
 
-	return tower_peek(&tower, &at, NULL, &item);
+	return tower_peek(&tower, &at, false, NULL, &item);
 }
 
 static void test_peek__is_a_hit_under_the_token_that_a_read_would_have(void **state)
@@ -474,6 +474,35 @@ static void test_peek__asks_nothing_where_there_is_something_to_do_before(void *
 	slots_settle(tower.slots, doubts);
 	assert_true(peek_one("a"));
 	assert_int_equal(memory.peeks, 3);
+}
+
+static void test_peek_that_misses__is_not_asked_for_again(void **state)
+{
+	struct layer_item item = { .key = key_of("a") };
+	struct layer_batch batch = { .items = &item, .n_items = 1 };
+
+	authority.has = true;
+	assert_false(tower_peek(&tower, &item.key, false, NULL, &item));
+	assert_int_equal(item.answer, LAYER_MISS);
+	assert_true(tower_read_begin(&tower, &batch));
+	tower_read_end(&tower, &batch);
+	assert_int_equal(item.layer, 1);
+	assert_int_equal(memory.gets, 0);
+	assert_int_equal(memory.fills, 1);
+	assert_true(memory.slot == slots_load(tower.slots, item.key.hash));
+}
+
+static void test_write_after_a_peek_that_missed__voids_the_fill(void **state)
+{
+	struct layer_item item = { .key = key_of("a") };
+	struct layer_batch batch = { .items = &item, .n_items = 1 };
+
+	authority.has = true;
+	assert_false(tower_peek(&tower, &item.key, false, NULL, &item));
+	write_one("a", LAYER_DONE);
+	assert_true(tower_read_begin(&tower, &batch));
+	tower_read_end(&tower, &batch);
+	assert_true(memory.slot != slots_load(tower.slots, item.key.hash));
 }
 
 static void test_peek__is_nothing_where_the_first_layer_has_none(void **state)
@@ -543,6 +572,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_peek__asks_nothing_where_there_is_something_to_do_before, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(test_peek_that_misses__is_not_asked_for_again,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_after_a_peek_that_missed__voids_the_fill,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_peek__is_nothing_where_the_first_layer_has_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(

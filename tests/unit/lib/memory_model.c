@@ -237,7 +237,7 @@ static const char *get(struct model *model, unsigned n)
 		items[i].slot = model->slots[keys[i]];
 	}
 	if (how % 4 == 2 && n == 1) {
-		bool is_hit = memory_ops.peek(model->layer, &items[0].key, items[0].slot,
+		bool is_hit = memory_ops.peek(model->layer, &items[0].key, batch.want_cas,
 					      &batch.allocator, &items[0]);
 
 		items[0].answer = is_hit ? LAYER_HIT : LAYER_MISS;
