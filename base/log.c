@@ -24,18 +24,22 @@ enum target { TARGET_STDERR, TARGET_SYSLOG, TARGET_FILE };
 /* guards: everything below but the level */
 static struct lock lock = LOCK_INIT(LOCK_RANK_LOG);
 
-static enum target target;
-static int file = -1;
-
 /*
- * Which file the host had as its stderr.  Daemons close descriptor 2 and get
- * it again for something else, a data file even: lines go there only while it
- * is still the same.
+ * A descriptor and the file that it was.  Daemons close all descriptors, and get
+ * their numbers again for something else, a data file even: lines go there only
+ * while it is still the same.
  */
-static bool stderr_known;
-static bool stderr_open;
-static dev_t stderr_device;
-static ino_t stderr_inode;
+struct output {
+	int fd; /* -1: none */
+	bool known;
+	dev_t device;
+	ino_t inode;
+};
+
+static enum target target;
+static struct output file = { .fd = -1 };
+static char path[PATH_MAX]; /* of the file */
+static struct output standard_error = { .fd = STDERR_FILENO };
 
 static int64_t second; /* that n_lines counts */
 static unsigned n_lines;
@@ -70,53 +74,77 @@ static const struct fork_handler fork_handler = {
 	.child = child_after_fork,
 };
 
-static void remember_stderr_locked(void)
+static void remember(struct output *output)
 {
 	struct stat st;
 
-	stderr_known = true;
-	stderr_open = fstat(STDERR_FILENO, &st) == 0;
-	if (stderr_open) {
-		stderr_device = st.st_dev;
-		stderr_inode = st.st_ino;
+	output->known = true;
+	if (output->fd < 0 || fstat(output->fd, &st) != 0) {
+		output->fd = -1;
+		return;
 	}
+	output->device = st.st_dev;
+	output->inode = st.st_ino;
 }
 
-static bool stderr_usable_locked(void)
+static bool is_same(const struct output *output)
 {
 	struct stat st;
 
-	if (!stderr_known) {
-		remember_stderr_locked();
-	}
-	return stderr_open && fstat(STDERR_FILENO, &st) == 0 && st.st_dev == stderr_device &&
-	       st.st_ino == stderr_inode;
+	return output->fd >= 0 && fstat(output->fd, &st) == 0 && st.st_dev == output->device &&
+	       st.st_ino == output->inode;
 }
 
 /*
- * Writes without waiting and without SIGPIPE: whoever should read the host's
- * stderr may be stopped or gone, and neither is the host's fault.
+ * Writes without waiting and without a signal: whoever should read the host's
+ * stderr may be stopped or gone (SIGPIPE), the file may be as long as the host
+ * may make one (SIGXFSZ), and neither is the host's fault.
  */
-static void write_quietly(int fd, const char *bytes, size_t n)
+static void write_quietly(const struct output *output, const char *bytes, size_t n)
 {
 	static const struct timespec no_time;
-	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
-	sigset_t pipe_only, before, pending;
-	bool was_pending;
+	struct pollfd poll_fd = { .fd = output->fd, .events = POLLOUT };
+	sigset_t raised, before, pending;
 
-	if (poll(&poll_fd, 1, 0) != 1 || !(poll_fd.revents & POLLOUT)) {
+	if (!is_same(output) || poll(&poll_fd, 1, 0) != 1 || !(poll_fd.revents & POLLOUT)) {
 		return;
 	}
-	sigemptyset(&pipe_only);
-	sigaddset(&pipe_only, SIGPIPE);
-	if (pthread_sigmask(SIG_BLOCK, &pipe_only, &before) != 0) {
+	sigemptyset(&raised);
+	sigaddset(&raised, SIGPIPE);
+	sigaddset(&raised, SIGXFSZ);
+	if (pthread_sigmask(SIG_BLOCK, &raised, &before) != 0) {
 		return;
 	}
-	was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-	if (write(fd, bytes, n) < 0 && errno == EPIPE && !was_pending) {
-		sigtimedwait(&pipe_only, NULL, &no_time);
+	if (sigpending(&pending) != 0) {
+		sigemptyset(&pending);
+	}
+	if (write(output->fd, bytes, n) < 0 && (errno == EPIPE || errno == EFBIG)) {
+		int number = errno == EPIPE ? SIGPIPE : SIGXFSZ;
+
+		/* One that the host has waiting stays: two of a kind are one. */
+		sigemptyset(&raised);
+		sigaddset(&raised, number);
+		if (!sigismember(&pending, number)) {
+			sigtimedwait(&raised, NULL, &no_time);
+		}
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void open_file_locked(void)
+{
+	/* O_NONBLOCK is for a FIFO or a terminal: we never wait for a reader. */
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
+	int fd = open(path, flags, 0600);
+
+	if (fd >= 0 && fd <= STDERR_FILENO) {
+		/* The host has closed a standard stream: our file must not become it. */
+		file.fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		close(fd);
+	} else {
+		file.fd = fd;
+	}
+	remember(&file);
 }
 
 /* Sends "tower[PID]: LEVEL: text\n", which has room for a NUL behind it. */
@@ -125,11 +153,20 @@ static void send_locked(enum log_level level, char *line, size_t n)
 	if (target == TARGET_SYSLOG) {
 		line[n - 1] = '\0';
 		syslog(LOG_USER | syslog_levels[level], "%s", line);
-	} else if (target == TARGET_FILE) {
-		write_quietly(file, line, n);
-	} else if (stderr_usable_locked()) {
-		write_quietly(STDERR_FILENO, line, n);
+		return;
 	}
+	if (target == TARGET_FILE) {
+		if (!is_same(&file)) {
+			/* The host has closed it. */
+			open_file_locked();
+		}
+		write_quietly(&file, line, n);
+		return;
+	}
+	if (!standard_error.known) {
+		remember(&standard_error);
+	}
+	write_quietly(&standard_error, line, n);
 }
 
 __attribute__((format(printf, 2, 0))) static void format_locked(enum log_level level,
@@ -212,59 +249,47 @@ void log_line(enum log_level level, const char *format, ...)
 	errno = saved_errno;
 }
 
-/* A descriptor of the file, or -1. */
-static int open_file(const char *path)
+static void close_file_locked(void)
 {
-	/* O_NONBLOCK is for a FIFO or a terminal: we never wait for a reader. */
-	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
-	int fd, high_fd;
-
-	if (path[0] != '/' || strlen(path) >= PATH_MAX) {
-		return -1;
+	if (is_same(&file)) {
+		close(file.fd);
 	}
-	fd = open(path, flags, 0600);
-	if (fd < 0 || fd > STDERR_FILENO) {
-		return fd;
-	}
-	/* The host has closed a standard stream: our file must not become it. */
-	high_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	close(fd);
-	return high_fd;
+	file.fd = -1;
 }
 
-static void change_target(enum target new_target, int new_file)
+static bool open_target_locked(const char *new_target)
 {
-	int old_file;
-
-	lock_take(&lock);
-	old_file = file;
-	target = new_target;
-	file = new_file;
-	lock_release(&lock);
-	if (old_file >= 0) {
-		close(old_file);
+	close_file_locked();
+	target = TARGET_STDERR;
+	if (strcmp(new_target, "stderr") == 0) {
+		return true;
 	}
+	if (strcmp(new_target, "syslog") == 0) {
+		target = TARGET_SYSLOG;
+		return true;
+	}
+	if (new_target[0] != '/' || strlen(new_target) >= sizeof(path)) {
+		return false;
+	}
+	strcpy(path, new_target);
+	open_file_locked();
+	if (file.fd < 0) {
+		return false;
+	}
+	target = TARGET_FILE;
+	return true;
 }
 
 bool log_open(const char *new_target, enum log_level level)
 {
 	int saved_errno = errno;
-	enum target kind;
-	int fd = -1;
-	bool good = true;
+	bool good;
 
 	fork_register(&fork_handler);
-	if (strcmp(new_target, "stderr") == 0) {
-		kind = TARGET_STDERR;
-	} else if (strcmp(new_target, "syslog") == 0) {
-		kind = TARGET_SYSLOG;
-	} else {
-		fd = open_file(new_target);
-		good = fd >= 0;
-		kind = good ? TARGET_FILE : TARGET_STDERR;
-	}
 	atomic_store_explicit(&wanted, (int)level, memory_order_relaxed);
-	change_target(kind, fd);
+	lock_take(&lock);
+	good = open_target_locked(new_target);
+	lock_release(&lock);
 	errno = saved_errno;
 	return good;
 }
@@ -274,7 +299,10 @@ void log_close(void)
 	int saved_errno = errno;
 
 	atomic_store_explicit(&wanted, LOG_LEVEL_WARN, memory_order_relaxed);
-	change_target(TARGET_STDERR, -1);
+	lock_take(&lock);
+	close_file_locked();
+	target = TARGET_STDERR;
+	lock_release(&lock);
 	errno = saved_errno;
 }
 
@@ -284,7 +312,8 @@ void log_remember_stderr(void)
 
 	fork_register(&fork_handler);
 	lock_take(&lock);
-	remember_stderr_locked();
+	standard_error.fd = STDERR_FILENO;
+	remember(&standard_error);
 	lock_release(&lock);
 	errno = saved_errno;
 }

@@ -4,10 +4,11 @@
  * One line per change of state, never per operation.  A line is
  * "tower[PID]: LEVEL: text".  Lines are written by one write(2), so that
  * lines of several processes do not mix.  Never touches stdout, errno, the
- * locale, or a descriptor that the host did not have open as its stderr when
- * the library was loaded.
+ * locale, or a descriptor that is not the file any more that we opened, or that
+ * the host had as its stderr when the library was loaded.
  *
- * A line that would have to wait (a full pipe) or that nobody reads is lost.
+ * A line that would have to wait (a full pipe), that nobody reads, or that would
+ * make a file longer than the host may is lost.
  * Any thread may call anything here.  Lines beyond LOG_BURST in one second
  * are counted and reported by the first line of a later second.
  */
