@@ -3,7 +3,8 @@
  *
  * Every duration and deadline inside tower is an int64_t of nanoseconds of
  * one clock, which never steps: CLOCK_MONOTONIC.  Wall time is asked for only
- * where memcached's protocol speaks of it (expiries above 30 days).
+ * where memcached's protocol speaks of it (expiries above 30 days).  It is the
+ * machine's time even where the host was given another one.
  *
  * Any thread may call anything here; nothing allocates, nothing fails.
  */
