@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +66,7 @@ static bool is_ours(const struct stat *st, const struct shm_kind *kind)
 /* In a folder that all may write to, only the sticky bit keeps others from our names. */
 static bool folder_is_safe(const char *path)
 {
-	char folder[PATH_MAX];
+	char folder[SHM_PATH_MAX];
 	const char *slash = strrchr(path, '/');
 	size_t n = slash && slash != path ? (size_t)(slash - path) : 1;
 	struct stat st;
@@ -207,7 +206,7 @@ static enum shm_status fill_in(struct shm *ret, int fd, const struct shm_kind *k
 /* SHM_NONE: another process was faster; its file is there now. */
 static enum shm_status create(struct shm *ret, const char *path, const struct shm_kind *kind)
 {
-	char temporary[PATH_MAX];
+	char temporary[SHM_PATH_MAX];
 	struct shm made = { 0 };
 	enum shm_status status;
 	int fd;

@@ -34,6 +34,9 @@
 #define SHM_MAGIC_BYTES 8
 #define SHM_NO_GROUP ((gid_t)-1)
 
+/* Bytes of a path, NUL included: a thread's stack may be small. */
+#define SHM_PATH_MAX 768
+
 /* Every file begins with this; written by shm_attach(), constant afterwards. */
 struct shm_header {
 	char magic[SHM_MAGIC_BYTES];
@@ -68,7 +71,7 @@ struct shm {
 	bool tmpfs;
 };
 
-/* Maps the file at `path` (absolute), making it where there is none. */
+/* Maps the file at `path` (absolute, below SHM_PATH_MAX), making it where there is none. */
 enum shm_status shm_attach(struct shm *ret, const char *path, const struct shm_kind *kind);
 
 /* Maps it for reading only, if it is there; `n_backed` and `fill` do not matter. */

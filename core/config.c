@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -152,9 +153,8 @@ static enum config_status read_environment(struct config *config, char *ret_why)
 	return CONFIG_OK;
 }
 
-enum config_status config_load(struct config *ret_config, const char *file, char *ret_why)
+static enum config_status load(struct config *config, const char *file, char *ret_why)
 {
-	struct config config;
 	enum config_status status;
 	bool disabled;
 
@@ -162,17 +162,32 @@ enum config_status config_load(struct config *ret_config, const char *file, char
 	if (status != CONFIG_OK) {
 		return status;
 	}
-	set_defaults(&config);
-	config.disabled = disabled;
+	set_defaults(config);
+	config->disabled = disabled;
 	if (!disabled) {
-		status = read_files(&config, file, ret_why);
+		status = read_files(config, file, ret_why);
 	}
 	if (!disabled && status == CONFIG_OK) {
-		status = read_environment(&config, ret_why);
+		status = read_environment(config, ret_why);
 	}
+	return status;
+}
+
+enum config_status config_load(struct config *ret_config, const char *file, char *ret_why)
+{
+	/* Too large for a small stack. */
+	struct config *config = malloc(sizeof(*config));
+	enum config_status status;
+
+	if (config == NULL) {
+		snprintf(ret_why, CONFIG_WHY_MAX, "out of memory");
+		return CONFIG_BAD;
+	}
+	status = load(config, file, ret_why);
 	if (status == CONFIG_OK) {
-		*ret_config = config;
+		*ret_config = *config;
 	}
+	free(config);
 	return status;
 }
 
