@@ -19,6 +19,7 @@ static struct config config;
 static enum config_state config_state;
 static struct tower tower;
 static struct tower *inherited; /* in a child, until its first call */
+static bool said_why_off;
 
 _Atomic(struct tower *) tower_now;
 static atomic_bool is_off; /* for good */
@@ -145,6 +146,7 @@ static struct layer *open_redis(void)
 
 	if (layer == NULL) {
 		log_line(LOG_LEVEL_ERROR, "redis: %s; tower is off in this process", why);
+		said_why_off = true;
 	}
 	return layer;
 }
@@ -183,35 +185,46 @@ static void close_all(void)
 
 /*
  * The table of the domain, or a private one: with coherence.mode none, or where
- * there is no other.  In the last case *ret_whole is false: a promise is kept
+ * there is no other.  In the last case *ret_why says why: a promise is kept
  * or not made, so memory serves nothing.
  */
-static struct slots *open_slots(bool *ret_whole)
+static struct slots *open_slots(const char *path, const char **ret_why)
 {
-	char path[CONFIG_TEXT_MAX];
 	struct slots_options options = { .n = config.coherence_slots, .group = SHM_NO_GROUP };
 	struct slots *slots = NULL;
-	const char *why;
+	const char *unused;
 
-	*ret_whole = true;
+	*ret_why = NULL;
 	if (config.coherence_mode == CONFIG_COHERENCE_HOST) {
-		config_slots_path(&config, path, sizeof(path));
 		options.path = path;
 		if (config.coherence_group[0]) {
 			options.group = config_group(config.coherence_group);
 		}
-		slots = slots_open(&options, &why);
-		if (slots == NULL) {
-			log_line(LOG_LEVEL_WARN,
-				 "%s: %s; memory serves nothing in this process, and others may "
-				 "read "
-				 "what it writes up to memory.ttl late",
-				 path, why);
-			*ret_whole = false;
-			options.path = NULL;
-		}
+		slots = slots_open(&options, ret_why);
+		options.path = NULL;
 	}
-	return slots ? slots : slots_open(&options, &why);
+	if (slots) {
+		*ret_why = NULL;
+	}
+	return slots ? slots : slots_open(&options, &unused);
+}
+
+/* One line, whatever cannot be shared. */
+static void report_unshared(const char *slots_path, const char *slots_why, const char *stats_path,
+			    const char *stats_why)
+{
+	if (slots_why) {
+		log_line(LOG_LEVEL_WARN,
+			 "%s: %s; memory serves nothing in this process, and others may read what "
+			 "it writes up to memory.ttl late%s",
+			 slots_path, slots_why, stats_why ? "; its statistics are private" : "");
+	} else if (stats_why) {
+		log_line(LOG_LEVEL_WARN, "%s: %s; statistics of this process are private%s",
+			 stats_path, stats_why,
+			 config.memory_host_max_bytes
+				 ? ", and it takes a 1024th of memory.host_max_bytes"
+				 : "");
+	}
 }
 
 /* A write died half-way: what Redis holds of its key may be older than memcached's value. */
@@ -230,31 +243,31 @@ static bool wants_stats(void)
 
 static bool open_locked(const struct tower_plug *plug)
 {
-	char path[CONFIG_TEXT_MAX];
-	bool whole;
+	char stats_path[CONFIG_TEXT_MAX];
+	char slots_path[CONFIG_TEXT_MAX];
+	const char *why;
 
 	config_read_locked();
 	if (config_state != CONFIG_READ) {
 		return false;
 	}
 	tower.config = config;
-	config_stats_path(&config, path, sizeof(path));
-	tower.stats = stats_open(wants_stats() ? path : NULL, config.tower_name, &plug->names);
-	if (config.memory_host_max_bytes && tower.stats && tower.stats->file == NULL) {
-		log_line(LOG_LEVEL_WARN,
-			 "memory.host_max_bytes: how many processes there are is not known; this "
-			 "one takes a %uth",
-			 STATS_BLOCKS_MAX);
-	}
-	tower.slots = open_slots(&whole);
+	config_stats_path(&config, stats_path, sizeof(stats_path));
+	config_slots_path(&config, slots_path, sizeof(slots_path));
+	tower.stats = stats_open(wants_stats() ? stats_path : NULL, config.tower_name, &plug->names);
+	tower.slots = open_slots(slots_path, &why);
 	if (tower.stats && tower.slots &&
-	    open_layers(plug, whole && (config.tower_layers & CONFIG_LAYER_MEMORY))) {
+	    open_layers(plug, !why && (config.tower_layers & CONFIG_LAYER_MEMORY))) {
+		report_unshared(slots_path, why, stats_path, tower.stats->why);
 		tower.flushes = slots_flushes(tower.slots);
 		slots_on_repair(tower.slots, doubt_redis, tower.stats);
 		return true;
 	}
 	close_all();
-	log_line(LOG_LEVEL_ERROR, "cannot start: out of memory; tower is off in this process");
+	if (!said_why_off) {
+		log_line(LOG_LEVEL_ERROR,
+			 "cannot start: out of memory; tower is off in this process");
+	}
 	return false;
 }
 

@@ -103,24 +103,22 @@ static void attach(struct own *own, const char *path, const char *domain,
 	struct wanted wanted = { domain, names };
 	struct shm_kind kind = stats_file_kind();
 	enum shm_status status;
-	const char *why = NULL;
+	const char **why = &own->stats.why;
 
 	kind.fill = fill_head;
 	kind.owner = &wanted;
 	status = shm_attach(&own->file.shm, path, &kind);
 	if (status != SHM_OK) {
-		why = shm_why(status);
+		*why = shm_why(status);
 	} else {
 		own->file.head = own->file.shm.start;
 		if (!has_names(own->file.head, names)) {
-			why = shm_why(SHM_FORMAT);
+			*why = shm_why(SHM_FORMAT);
 		} else if (strncmp(own->file.head->domain, domain, STATS_DOMAIN_MAX - 1) != 0) {
-			why = "is that of another domain";
+			*why = "is that of another domain";
 		}
 	}
-	if (why) {
-		log_line(LOG_LEVEL_WARN, "%s: %s; statistics of this process are private", path,
-			 why);
+	if (*why) {
 		shm_detach(&own->file.shm);
 		return;
 	}

@@ -10,8 +10,8 @@
  * (base/process.h); across pid namespaces nobody is taken for dead.
  *
  * Where the file cannot be had (no /dev/shm, not ours, another format, full)
- * a process counts in private memory and one line says so: statistics never
- * fail a program.  How the file is protected: base/shm.h.
+ * a process counts in private memory, and whoever opened it says why: statistics
+ * never fail a program.  How the file is protected: base/shm.h.
  *
  * Threads: counting is for any thread at any time.  Everything else is for
  * one thread at a time, while no other counts: what these functions exchange
@@ -78,6 +78,7 @@ struct stats {
 	struct layer_counters *layers[STATS_LAYERS_MAX]; /* into counts[0] */
 	struct redis_shared *redis; /* the domain's; private where the file is */
 	struct stats_file *file;    /* NULL where private, also for want of a block */
+	const char *why;	    /* the file cannot be had: the end of a sentence; else NULL */
 };
 
 /*
