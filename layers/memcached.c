@@ -97,7 +97,7 @@ static bool memcached_submit(struct layer *layer, struct layer_batch *batch)
 	}
 	keys = malloc(n * sizeof(*keys) + n * sizeof(*lengths));
 	if (keys == NULL) {
-		read->rc = MEMCACHED_MEMORY_ALLOCATION_FAILURE;
+		read->unasked = true;
 		return false;
 	}
 	lengths = (size_t *)(keys + n);

@@ -39,7 +39,9 @@ struct memcached_read {
 	memcached_return_t rc; /* out: what the real get, mget or last fetch returned */
 	/* multiple: results are collected up to so many bytes, the rest stays unread */
 	size_t max_bytes;
-	bool unread; /* out: max_bytes was reached, the program fetches on from the handle */
+	bool unasked; /* out: there was no memory for the question: the program's own is to be sent
+		       */
+	bool unread;  /* out: max_bytes was reached, the program fetches on from the handle */
 };
 
 /* One write as the program wrote it. */

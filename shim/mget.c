@@ -129,20 +129,33 @@ static enum shim_reason prepare(struct shim_state *state, const struct memcached
 	return REASON_none;
 }
 
+static void after_real_mget(struct shim_state *state, const memcached_st *handle,
+			    memcached_return_t rc)
+{
+	if (state && memcached_outcome(handle, rc) != LAYER_UNSENT) {
+		shim_drop_results(state);
+		state->buffered = false;
+		state->unread = memcached_success(rc) || rc == MEMCACHED_SOME_ERRORS;
+	}
+}
+
 static memcached_return_t walk(struct tower *tower, struct shim_state *state,
-			       struct shim_results *results)
+			       struct shim_results *results, const struct shim_request *request)
 {
 	struct memcached_read *read = &results->read;
 	/* The group key is only needed to ask; the program may free it now. */
 	bool sent = tower_read_begin(tower, &results->batch);
 
-	read->group = NULL;
 	if (!sent) {
-		memcached_return_t rc = read->rc;
+		memcached_return_t rc = read->unasked ? real_mget(read, request) : read->rc;
 
+		if (read->unasked) {
+			after_real_mget(state, read->handle, rc);
+		}
 		results_give(state, results);
 		return rc;
 	}
+	read->group = NULL;
 	results->n_prefix = state->n_prefix;
 	state->results = results;
 	results->asked = results->batch.n_hits < results->batch.n_items;
@@ -171,16 +184,12 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 	reason = prepare(state, read, request, &results);
 	if (reason == REASON_none) {
 		shim_drop_results(state);
-		rc = walk(tower, state, results);
+		rc = walk(tower, state, results, request);
 	} else {
 		shim_count_passed(tower, reason);
 		rc = reason == REASON_namespace ? refuse_mget(read, request)
 						: real_mget(read, request);
-		if (state && memcached_outcome(read->handle, rc) != LAYER_UNSENT) {
-			shim_drop_results(state);
-			state->buffered = false;
-			state->unread = memcached_success(rc) || rc == MEMCACHED_SOME_ERRORS;
-		}
+		after_real_mget(state, read->handle, rc);
 	}
 	shim_end(&frame);
 	return rc;
