@@ -3,6 +3,16 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "base/quiet.h"
+
+/* Its address tells threads apart. */
+static __thread char self;
+
+static bool is_quiet(const struct lock *lock)
+{
+	return lock->rank != LOCK_RANK_MEMORY && lock->rank != LOCK_RANK_CONNECTIONS;
+}
+
 #ifdef TOWER_DEVELOPER
 
 #define HELD_MAX 16
@@ -60,6 +70,7 @@ void lock_init(struct lock *lock, enum lock_rank rank)
 	/* Cannot fail for a mutex of the default kind in glibc or musl. */
 	pthread_mutex_init(&lock->mutex, NULL);
 	lock->rank = rank;
+	atomic_store_explicit(&lock->holder, NULL, memory_order_relaxed);
 }
 
 void lock_done(struct lock *lock)
@@ -70,17 +81,44 @@ void lock_done(struct lock *lock)
 void lock_take(struct lock *lock)
 {
 	note_take(lock->rank);
+	if (is_quiet(lock)) {
+		quiet_begin();
+	}
 	pthread_mutex_lock(&lock->mutex);
+	atomic_store_explicit(&lock->holder, &self, memory_order_relaxed);
 }
 
 void lock_release(struct lock *lock)
 {
 	note_release(lock->rank);
+	atomic_store_explicit(&lock->holder, NULL, memory_order_relaxed);
 	pthread_mutex_unlock(&lock->mutex);
+	if (is_quiet(lock)) {
+		quiet_end();
+	}
+}
+
+bool lock_is_mine(const struct lock *lock)
+{
+	return atomic_load_explicit(&lock->holder, memory_order_relaxed) == &self;
+}
+
+int lock_wait(struct lock *lock, pthread_cond_t *cond, const struct timespec *until)
+{
+	int result;
+
+	atomic_store_explicit(&lock->holder, NULL, memory_order_relaxed);
+	/* Nor does it obey a clock that the host was given instead of the machine's. */
+	result = pthread_cond_clockwait(cond, &lock->mutex, CLOCK_MONOTONIC, until);
+	atomic_store_explicit(&lock->holder, &self, memory_order_relaxed);
+	return result;
 }
 
 void lock_reset(struct lock *lock)
 {
 	note_reset();
+	if (lock_is_mine(lock) && is_quiet(lock)) {
+		quiet_end();
+	}
 	lock_init(lock, lock->rank);
 }

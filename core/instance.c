@@ -9,6 +9,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "core/budget.h"
+#include "core/open_writes.h"
 #include "layers/memory.h"
 #include "layers/redis.h"
 
@@ -63,6 +64,7 @@ static void fork_child(void)
 			tower.layers[i].ops->child(tower.layers[i].layer);
 		}
 	}
+	open_writes_child();
 	if (now) {
 		stats_child(now->stats);
 		inherited = now;

@@ -107,6 +107,9 @@ uint64_t slots_leave(struct slots *slots, const struct slots_ticket *ticket);
 void slots_doubt(struct slots *slots, const struct slots_ticket *ticket,
 		 struct slots_doubts **doubts);
 
+/* The same for a write that nobody will say anything of any more. */
+void slots_orphan(struct slots *slots, const struct slots_ticket *ticket);
+
 /* The outcome of all these is known, or does not matter any more.  NULL is nothing. */
 void slots_settle(struct slots *slots, struct slots_doubts *doubts);
 

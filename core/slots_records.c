@@ -330,6 +330,18 @@ void slots_doubt(struct slots *slots, const struct slots_ticket *ticket,
 	}
 }
 
+void slots_orphan(struct slots *slots, const struct slots_ticket *ticket)
+{
+	struct slots_doubts *doubts = NULL;
+
+	slots_doubt(slots, ticket, &doubts);
+	if (doubts) {
+		lock_take(&slots->doubts_lock);
+		doubts->abandoned = true;
+		lock_release(&slots->doubts_lock);
+	}
+}
+
 static void settle_one_locked(struct slots *slots, size_t slot)
 {
 	struct slots_record *record = slots->own[0];

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "core/budget.h"
 #include "core/expiry.h"
+#include "core/open_writes.h"
 
 /* memcached counts a flush's delay in its own seconds, up to one early or late. */
 #define FLUSH_SPREAD_NS (2 * CLOCK_NS_PER_S)
@@ -226,7 +227,9 @@ static void settle(struct tower *tower, struct layer_write *write,
 				       !slots_alone(tower->slots, ticket));
 	}
 	tell_shared(tower, write, ticket);
-	if (outcome == LAYER_UNCERTAIN) {
+	if (!open_writes_close(ticket)) {
+		write->slot = LAYER_SLOT_BUSY;
+	} else if (outcome == LAYER_UNCERTAIN) {
 		slots_doubt(tower->slots, ticket, doubts);
 	} else {
 		write->slot = slots_leave(tower->slots, ticket);
@@ -234,6 +237,25 @@ static void settle(struct tower *tower, struct layer_write *write,
 	write->outcome = outcome;
 	budget_keep(tower);
 	tell(tower, write, LAYER_PRIVATE);
+}
+
+static void enter(struct tower *tower, uint64_t hash, int64_t deadline_ns,
+		  struct slots_ticket *ret_ticket)
+{
+	slots_enter(tower->slots, hash, deadline_ns, ret_ticket);
+	open_writes_add(tower->slots, ret_ticket);
+}
+
+void tower_abandoned(const void *end)
+{
+	struct tower *tower = atomic_load_explicit(&tower_now, memory_order_acquire);
+
+	open_writes_abandon(end);
+	for (uint8_t i = 0; tower && i < tower->n_layers; i++) {
+		if (tower->layers[i].ops->abandoned) {
+			tower->layers[i].ops->abandoned(tower->layers[i].layer);
+		}
+	}
 }
 
 void tower_write(struct tower *tower, struct layer_write *write, struct slots_doubts **doubts)
@@ -247,8 +269,8 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 	}
 	/* Before the call: the value must not outlive memcached's, which counts from later on. */
 	write->deadline_ns = expiry_deadline_ns(write->exptime);
-	slots_enter(tower->slots, write->key.hash,
-		    write->changes_expiry ? write->deadline_ns : CLOCK_NEVER, &ticket);
+	enter(tower, write->key.hash, write->changes_expiry ? write->deadline_ns : CLOCK_NEVER,
+	      &ticket);
 	authority->ops->write(authority->layer, write);
 	settle(tower, write, &ticket, doubts);
 }
@@ -260,7 +282,7 @@ void tower_change(struct tower *tower, const struct layer_key *key,
 	struct slots_ticket ticket;
 
 	keep_up(tower);
-	slots_enter(tower->slots, key->hash, CLOCK_NEVER, &ticket);
+	enter(tower, key->hash, CLOCK_NEVER, &ticket);
 	write.outcome = call(arg);
 	if (write.outcome != LAYER_UNCERTAIN && write.outcome != LAYER_UNSENT) {
 		write.outcome = LAYER_DROPPED;

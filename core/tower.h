@@ -117,6 +117,13 @@ void tower_change(struct tower *tower, const struct layer_key *key,
 void tower_flush(struct tower *tower, int64_t delay_s, enum layer_outcome (*call)(void *),
 		 void *arg);
 
+/*
+ * The calling thread has left calls in the middle: a handler of the program has
+ * jumped out of them.  What they held, and lies below `end` on the thread's stack,
+ * is given back; writes are doubts from now on.
+ */
+void tower_abandoned(const void *end);
+
 /* Nothing held in the domain is a hit any more: for calls nobody can follow. */
 void tower_forget_all(struct tower *tower);
 

@@ -196,6 +196,13 @@ struct layer_ops {
 	void (*close)(struct layer **layer);
 
 	/*
+	 * The calling thread has left calls in the middle: a handler of the program
+	 * jumped out of them, or the thread was cancelled.  Whatever it had taken of
+	 * the layer (locks, connections) is given back.  NULL: it takes nothing.
+	 */
+	void (*abandoned)(struct layer *layer);
+
+	/*
 	 * Around a fork; each may be NULL.  prepare: takes the layer's locks, so
 	 * that a child finds it whole; parent: releases them; child: locks
 	 * afresh, connections dropped silently.

@@ -357,12 +357,26 @@ static void memory_written(struct layer *layer, const struct layer_write *write)
 	lock_release(&layer->lock);
 }
 
+static void flush_locked(struct layer *layer)
+{
+	counter_add(&(*layer->counters)->invalidated, layer->n_items);
+	memory_clear_locked(layer);
+}
+
 static void memory_flush(struct layer *layer)
 {
 	lock_take(&layer->lock);
-	counter_add(&(*layer->counters)->invalidated, layer->n_items);
-	memory_clear_locked(layer);
+	flush_locked(layer);
 	lock_release(&layer->lock);
+}
+
+/* A change that was left in the middle: nothing of it can be trusted. */
+static void memory_abandoned(struct layer *layer)
+{
+	if (lock_is_mine(&layer->lock)) {
+		flush_locked(layer);
+		lock_release(&layer->lock);
+	}
 }
 
 static void memory_set_budget(struct layer *layer, uint64_t max_bytes)
@@ -458,6 +472,7 @@ const struct layer_ops memory_ops = {
 	.flush = memory_flush,
 	.set_budget = memory_set_budget,
 	.close = memory_close,
+	.abandoned = memory_abandoned,
 	.prepare = memory_prepare,
 	.parent = memory_parent,
 	.child = memory_child,

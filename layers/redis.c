@@ -249,6 +249,11 @@ static void redis_parent(struct layer *layer)
 	redis_pool_parent(layer->pool);
 }
 
+static void redis_abandoned(struct layer *layer)
+{
+	redis_pool_abandoned(layer->pool);
+}
+
 static void redis_child(struct layer *layer)
 {
 	redis_pool_child(layer->pool);
@@ -299,6 +304,7 @@ const struct layer_ops redis_ops = {
 	.written = redis_written,
 	.flush = redis_flush,
 	.close = redis_close,
+	.abandoned = redis_abandoned,
 	.prepare = redis_prepare,
 	.parent = redis_parent,
 	.child = redis_child,

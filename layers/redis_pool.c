@@ -17,6 +17,9 @@
 /* Of what is no value: INFO is the longest. */
 #define SMALL_REPLY_BYTES 65536
 
+/* Its address tells threads apart. */
+static __thread char self;
+
 struct redis_pool {
 	struct lock lock;     /* guards: in_use of every connection */
 	pthread_cond_t freed; /* a connection was put back */
@@ -31,17 +34,6 @@ struct redis_pool {
 	unsigned n_connections;
 	struct redis_connection connections[];
 };
-
-/* With a clock that does not step. */
-static void cond_init(pthread_cond_t *cond)
-{
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
 
 static const char *parse_url(const struct redis_options *options, struct redis_url *ret_url)
 {
@@ -84,7 +76,7 @@ struct redis_pool *redis_pool_open(const struct redis_options *options,
 		return NULL;
 	}
 	lock_init(&pool->lock, LOCK_RANK_CONNECTIONS);
-	cond_init(&pool->freed);
+	pthread_cond_init(&pool->freed, NULL);
 	pool->breaker.retry_ns = options->breaker_retry_ns;
 	pool->breaker.probe_ns = options->timeout_ns;
 	pool->counters = counters;
@@ -146,12 +138,12 @@ static struct redis_connection *reserve(struct redis_pool *pool, bool wait, int6
 
 	lock_take(&pool->lock);
 	found = find_free_locked(pool);
-	while (found == NULL && wait &&
-	       pthread_cond_timedwait(&pool->freed, &pool->lock.mutex, &until) == 0) {
+	while (found == NULL && wait && lock_wait(&pool->lock, &pool->freed, &until) == 0) {
 		found = find_free_locked(pool);
 	}
 	if (found) {
 		found->in_use = true;
+		atomic_store_explicit(&found->user, &self, memory_order_relaxed);
 	}
 	lock_release(&pool->lock);
 	return found;
@@ -159,10 +151,14 @@ static struct redis_connection *reserve(struct redis_pool *pool, bool wait, int6
 
 static void release(struct redis_pool *pool, struct redis_connection *connection)
 {
+	int cancel_state = connection->cancel_state;
+
 	lock_take(&pool->lock);
 	connection->in_use = false;
+	atomic_store_explicit(&connection->user, NULL, memory_order_relaxed);
 	pthread_cond_signal(&pool->freed);
 	lock_release(&pool->lock);
+	pthread_setcancelstate(cancel_state, NULL);
 }
 
 static void log_failure(const struct redis_pool *pool, enum redis_wire_status status,
@@ -315,14 +311,18 @@ struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int
 {
 	struct redis_connection *connection;
 	enum redis_breaker_answer answer;
+	int cancel_state;
 
 	if (redis_breaker_rests(&pool->breaker)) {
 		return NULL;
 	}
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	connection = reserve(pool, wait, deadline_ns);
 	if (connection == NULL) {
+		pthread_setcancelstate(cancel_state, NULL);
 		return NULL;
 	}
+	connection->cancel_state = cancel_state;
 	answer = redis_breaker_enter(&pool->breaker);
 	connection->is_probe = answer == REDIS_BREAKER_PROBE;
 	if (answer != REDIS_BREAKER_REST) {
@@ -349,6 +349,31 @@ void redis_pool_put(struct redis_pool *pool, struct redis_connection *connection
 	release(pool, connection);
 }
 
+/* Nobody knows in what state it is: it is closed, but its memory is not touched. */
+static void forget(struct redis_connection *connection)
+{
+	struct redis_wire *wire = atomic_exchange(&connection->wire, NULL);
+
+	if (wire) {
+		redis_wire_drop(wire);
+	}
+}
+
+void redis_pool_abandoned(struct redis_pool *pool)
+{
+	if (lock_is_mine(&pool->lock)) {
+		lock_release(&pool->lock);
+	}
+	for (unsigned i = 0; i < pool->n_connections; i++) {
+		struct redis_connection *connection = &pool->connections[i];
+
+		if (atomic_load_explicit(&connection->user, memory_order_relaxed) == &self) {
+			forget(connection);
+			release(pool, connection);
+		}
+	}
+}
+
 void redis_pool_prepare(struct redis_pool *pool)
 {
 	lock_take(&pool->lock);
@@ -362,15 +387,15 @@ void redis_pool_parent(struct redis_pool *pool)
 void redis_pool_child(struct redis_pool *pool)
 {
 	lock_reset(&pool->lock);
-	cond_init(&pool->freed);
+	pthread_cond_init(&pool->freed, NULL);
 	for (unsigned i = 0; i < pool->n_connections; i++) {
 		struct redis_connection *connection = &pool->connections[i];
 
-		if (connection->in_use && connection->wire) {
-			redis_wire_drop(connection->wire);
-			connection->wire = NULL;
+		if (connection->in_use) {
+			forget(connection);
 		}
 		disconnect(connection);
 		connection->in_use = false;
+		atomic_store_explicit(&connection->user, NULL, memory_order_relaxed);
 	}
 }

@@ -12,7 +12,8 @@
  *
  * Failures are counted, logged when the state changes, and open the breaker.
  *
- * Any thread; no lock is held over the network.
+ * Any thread; no lock is held over the network.  The thread that uses a connection
+ * is not cancelled meanwhile.
  */
 #ifndef TOWER_LAYERS_REDIS_POOL_H
 #define TOWER_LAYERS_REDIS_POOL_H
@@ -37,6 +38,8 @@ struct redis_connection {
 	char run[REDIS_RUN_MAX];
 	bool in_use;
 	bool is_probe;
+	int cancel_state;	    /* of the thread that uses it, before */
+	_Atomic(const void *) user; /* that thread; relaxed, it looks for itself */
 };
 
 /* NULL like redis_open(), which hands on its arguments. */
@@ -55,6 +58,9 @@ struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int
 /* Gives it back; `status` is how it went: anything but REDIS_WIRE_OK closes it. */
 void redis_pool_put(struct redis_pool *pool, struct redis_connection *connection,
 		    enum redis_wire_status status);
+
+/* As layer.h says: what the thread was using is closed and free again. */
+void redis_pool_abandoned(struct redis_pool *pool);
 
 /*
  * Around a fork, as layer.h says.  A child knows no connection any more: those

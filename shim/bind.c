@@ -5,9 +5,11 @@
 #include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/quiet.h"
 #include "shim/dlopen.h"
 
 #define LIBRARY "libmemcached.so.11"
@@ -60,21 +62,25 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 
 static void *find_renamed(void)
 {
-	struct search search = { .n = 0 };
+	/* Too large for a small stack. */
+	struct search *search = calloc(1, sizeof(*search));
+	void *result = NULL;
 
-	dl_iterate_phdr(note_object, &search);
-	for (size_t i = 0; i < search.n; i++) {
-		void *object = shim_real_dlopen(search.names[i], RTLD_LAZY | RTLD_NOLOAD);
+	if (search) {
+		dl_iterate_phdr(note_object, search);
+	}
+	for (size_t i = 0; search && result == NULL && i < search->n; i++) {
+		void *object = shim_real_dlopen(search->names[i], RTLD_LAZY | RTLD_NOLOAD);
 		void *found = object ? dlsym(object, "memcached_create") : NULL;
 
 		if (found && found != (void *)memcached_create) {
-			return object;
-		}
-		if (object) {
+			result = object;
+		} else if (object) {
 			dlclose(object);
 		}
 	}
-	return NULL;
+	free(search);
+	return result;
 }
 
 /*
@@ -109,6 +115,19 @@ static bool bind_one(void *object, const char *name, void *ret_function, void *f
 	return found != NULL;
 }
 
+/*
+ * What the program opened with RTLD_GLOBAL is in the order of search and may be closed
+ * again; the library must not go away under us, so a handle is kept.
+ */
+static void keep_library(void)
+{
+	Dl_info info;
+
+	if (dladdr((void *)memcached_real.memcached_create, &info) && info.dli_fname) {
+		shim_real_dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+	}
+}
+
 static void bind_all(void)
 {
 	void *object = find_library();
@@ -118,6 +137,9 @@ static void bind_all(void)
 	missing += !bind_one(object, #name, &memcached_real.name, (void *)answer_##failure);
 #include "layers/memcached_real.def"
 #undef REAL
+	if (object == RTLD_NEXT) {
+		keep_library();
+	}
 	if (missing) {
 		log_line(LOG_LEVEL_ERROR,
 			 object ? "%s lacks %zu functions of libmemcached 1.1"
@@ -132,7 +154,9 @@ void shim_bind(void)
 	int before = errno;
 
 	if (!atomic_load_explicit(&bound, memory_order_acquire)) {
+		quiet_begin();
 		pthread_once(&once, bind_all);
+		quiet_end();
 		errno = before;
 	}
 }

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "core/tower.h"
+#include "shim/shim.h"
 
 typedef void *dlopen_fn(const char *file, int mode);
 
@@ -48,6 +48,7 @@ int shim_dlopen_mode(int mode)
 	if ((mode & RTLD_DEEPBIND) == 0) {
 		return mode;
 	}
+	shim_load();
 	config = tower_config();
 	if (config == NULL || config->tower_rtld_deepbind == CONFIG_DEEPBIND_KEEP) {
 		return mode;

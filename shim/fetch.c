@@ -284,7 +284,7 @@ static bool call_back(memcached_st *handle, memcached_result_st *result,
 		      memcached_execute_fn *callbacks, void *context, uint32_t n_callbacks)
 {
 	for (uint32_t i = 0; i < n_callbacks; i++) {
-		struct shim_frame *paused = shim_pause();
+		unsigned paused = shim_pause();
 		memcached_return_t rc = callbacks[i](handle, result, context);
 
 		shim_resume(paused);

@@ -22,8 +22,22 @@ static const struct tower_plug plug = {
 _Static_assert(SHIM_N_CALLS <= STATS_CALLS_MAX, "core/stats.h has room for all functions");
 _Static_assert(SHIM_N_REASONS <= STATS_REASONS_MAX, "core/stats.h has room for all reasons");
 
-/* The innermost outer call of this thread. */
-static __thread struct shim_frame *top;
+#define FRAMES_MAX 8
+
+/* So far below a frame that was left its stack is looked at. */
+#define NEAR_BYTES ((uintptr_t)256 << 10)
+
+/* The outer calls of this thread that are open, one inside the other. */
+static __thread struct {
+	unsigned n;
+	unsigned paused; /* so many do not count: a callback of the program runs */
+	struct {
+		const struct shim_frame *frame;
+		const memcached_st *handle;
+		const char *key; /* of a write; NULL in all other calls */
+		size_t n_key;
+	} open[FRAMES_MAX];
+} calls;
 
 /* This thread has called before. */
 static __thread bool is_known;
@@ -44,6 +58,7 @@ static struct tower *open_frame(struct shim_frame *frame, enum shim_call call)
 
 	if (tower == NULL) {
 		/* Where there is a tower the real functions are bound. */
+		shim_load();
 		shim_bind();
 		tower = shim_tower();
 		if (tower == NULL) {
@@ -54,48 +69,94 @@ static struct tower *open_frame(struct shim_frame *frame, enum shim_call call)
 		is_known = true;
 		stats_thread(tower->stats);
 	}
-	frame->is_open = true;
-	frame->outer = top;
-	top = frame;
 	shim_count(tower, call);
+	if (calls.n < FRAMES_MAX) {
+		frame->is_open = true;
+		frame->living = frame;
+		frame->depth = calls.n++;
+		calls.open[frame->depth].frame = frame;
+	}
 	return tower;
 }
 
 struct tower *shim_at_once(void)
 {
-	return top || !is_known ? NULL : atomic_load_explicit(&tower_now, memory_order_acquire);
+	return calls.n != calls.paused || !is_known
+		       ? NULL
+		       : atomic_load_explicit(&tower_now, memory_order_acquire);
+}
+
+/*
+ * Whether the innermost call was left without an end: by siglongjmp() out of a
+ * handler, or by an exception.  All that a call that goes on has called lies
+ * below it on the stack; and where it is so, but the frame is not itself any
+ * more, another call's variables are there.  A call left just now that is neither
+ * is taken for one that goes on, until it is: that costs hits, and is never wrong.
+ */
+static bool is_left(const struct shim_frame *now)
+{
+	const struct shim_frame *frame = calls.open[calls.n - 1].frame;
+
+	return (uintptr_t)frame <= (uintptr_t)now ||
+	       ((uintptr_t)frame - (uintptr_t)now < NEAR_BYTES && frame->living != frame);
+}
+
+/* Whether the call is made inside another one.  Calls that were left end here. */
+static __attribute__((noinline)) bool is_inside(const struct shim_frame *now)
+{
+	const void *left = NULL;
+
+	while (calls.n && is_left(now)) {
+		left = calls.open[--calls.n].frame;
+	}
+	if (calls.paused > calls.n) {
+		calls.paused = calls.n;
+	}
+	if (left) {
+		tower_abandoned((uintptr_t)left > (uintptr_t)now ? left : now);
+	}
+	return calls.n > calls.paused;
+}
+
+static struct tower *open_outer(struct shim_frame *frame, enum shim_call call,
+				const memcached_st *handle, const char *key, size_t n_key)
+{
+	struct tower *tower = open_frame(frame, call);
+
+	if (frame->is_open) {
+		calls.open[frame->depth].handle = handle;
+		calls.open[frame->depth].key = key;
+		calls.open[frame->depth].n_key = n_key;
+	}
+	return tower;
 }
 
 struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const memcached_st *handle)
 {
 	frame->is_open = false;
-	if (top) {
+	if (calls.n && is_inside(frame)) {
 		return NULL;
 	}
-	frame->handle = handle;
-	frame->key = NULL;
-	frame->n_key = 0;
-	return open_frame(frame, call);
+	return open_outer(frame, call, handle, NULL, 0);
 }
 
 struct tower *shim_begin_own(struct shim_frame *frame, enum shim_call call,
 			     const memcached_st *handle)
 {
 	frame->is_open = false;
-	if (top && top->handle == handle) {
+	if (calls.n && is_inside(frame) && calls.open[calls.n - 1].handle == handle) {
 		return NULL;
 	}
-	frame->handle = handle;
-	frame->key = NULL;
-	frame->n_key = 0;
-	return open_frame(frame, call);
+	return open_outer(frame, call, handle, NULL, 0);
 }
 
-static bool is_same_write(const struct shim_frame *frame, const memcached_st *handle,
-			  const char *key, size_t n_key)
+/* Libmemcached hands on the key that it was given. */
+static bool is_same_write(const memcached_st *handle, const char *key, size_t n_key)
 {
-	return frame->key && frame->handle == handle && frame->n_key == n_key &&
-	       (frame->key == key || memcmp(frame->key, key, n_key) == 0);
+	unsigned top = calls.n - 1;
+
+	return calls.open[top].key == key && calls.open[top].handle == handle &&
+	       calls.open[top].n_key == n_key;
 }
 
 struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,
@@ -103,34 +164,33 @@ struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,
 {
 	static const char no_key[1];
 
+	key = key ? key : no_key;
 	frame->is_open = false;
-	frame->handle = handle;
-	frame->key = key ? key : no_key;
-	frame->n_key = key ? n_key : 0;
-	if (top && is_same_write(top, handle, frame->key, frame->n_key)) {
+	if (calls.n && is_inside(frame) && is_same_write(handle, key, n_key)) {
 		return NULL;
 	}
-	return open_frame(frame, call);
+	return open_outer(frame, call, handle, key, n_key);
 }
 
 void shim_end(struct shim_frame *frame)
 {
 	if (frame->is_open) {
-		top = frame->outer;
+		frame->living = NULL;
+		calls.n = frame->depth;
 	}
 }
 
-struct shim_frame *shim_pause(void)
+unsigned shim_pause(void)
 {
-	struct shim_frame *paused = top;
+	unsigned paused = calls.paused;
 
-	top = NULL;
+	calls.paused = calls.n;
 	return paused;
 }
 
-void shim_resume(struct shim_frame *frame)
+void shim_resume(unsigned paused)
 {
-	top = frame;
+	calls.paused = paused;
 }
 
 void shim_count_passed(struct tower *tower, enum shim_reason reason)

@@ -41,6 +41,11 @@ enum shim_reason {
 	SHIM_N_REASONS
 };
 
+/* --- init.c --- */
+
+/* What must be known of the process before anything else; cheap after the first time. */
+void shim_load(void);
+
 /* --- bind.c --- */
 
 /* Finds libmemcached's functions; cheap after the first time.  Fills memcached_real always. */
@@ -48,12 +53,14 @@ void shim_bind(void);
 
 /* --- guard.c --- */
 
+/*
+ * Lies on the stack of the call.  What is known of the call is kept apart: a handler
+ * of the program may jump out of it, and then the stack is somebody else's.
+ */
 struct shim_frame {
 	bool is_open;
-	struct shim_frame *outer;
-	const memcached_st *handle;
-	const char *key; /* of a write; NULL in all other calls */
-	size_t n_key;
+	unsigned depth;	    /* frames that were open before */
+	const void *living; /* itself, as long as nobody has overwritten it */
 };
 
 /*
@@ -80,8 +87,8 @@ void shim_end(struct shim_frame *frame);
 struct tower *shim_tower(void);
 
 /* Around a callback of the program that we call ourselves: it may call anything. */
-struct shim_frame *shim_pause(void);
-void shim_resume(struct shim_frame *frame);
+unsigned shim_pause(void);
+void shim_resume(unsigned paused);
 
 /*
  * The tower, where a call of this thread would be an outer one and nothing has to
