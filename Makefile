@@ -151,6 +151,36 @@ $(BUILD)/tests/apps/%: $(BUILD)/obj/tests/apps/%.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached -lmemcachedutil
 
+# Programs and libraries of tests/guest: hosts of tower, never built with sanitizers.
+GUEST_HOST = tests/guest/host.c tests/guest/threads.c tests/guest/processes.c \
+             tests/guest/signals.c tests/guest/descriptors.c tests/guest/limits.c \
+             tests/guest/privileges.c
+GUEST_MADE = $(addprefix $(BUILD)/tests/guest/,host host-asan host-asan-static opener client.so fails.so opens.so)
+GUEST_CC   = $(CC) -I. -D_GNU_SOURCE -O2 -g -std=c11 $(WARN) -pthread
+
+$(BUILD)/tests/guest/host: $(GUEST_HOST) tests/guest/host.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(GUEST_CC) -o $@ $(GUEST_HOST) -lmemcached
+
+$(BUILD)/tests/guest/host-asan: $(GUEST_HOST) tests/guest/host.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	gcc $(filter-out $(CC),$(GUEST_CC)) -fsanitize=address -o $@ $(GUEST_HOST) -lmemcached
+
+$(BUILD)/tests/guest/host-asan-static: $(GUEST_HOST) tests/guest/host.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	gcc $(filter-out $(CC),$(GUEST_CC)) -fsanitize=address -static-libasan -o $@ $(GUEST_HOST) \
+		-lmemcached
+
+$(BUILD)/tests/guest/opener: tests/guest/opener.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(GUEST_CC) -o $@ $<
+
+$(BUILD)/tests/guest/%.so: tests/guest/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(GUEST_CC) -fPIC -shared -o $@ $< $(if $(filter client,$*),-lmemcached)
+
+tests: $(GUEST_MADE)
+
 TESTS_UNIT   = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT))
 TESTS_FAULTS = $(patsubst tests/faults/%.c,$(BUILD)/tests/faults/%,$(FAULTS))
 TESTS_SHIM   = $(patsubst tests/shim/%.c,$(BUILD)/tests/shim/%,$(SHIMT))
