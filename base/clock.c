@@ -36,7 +36,7 @@ static gettime_fn *find_gettime(void)
 static int64_t read_clock(clockid_t id)
 {
 	gettime_fn *gettime = atomic_load_explicit(&libc_gettime, memory_order_relaxed);
-	struct timespec ts;
+	struct timespec ts = { 0 };
 
 	(gettime ? gettime : find_gettime())(id, &ts);
 	return (int64_t)ts.tv_sec * CLOCK_NS_PER_S + ts.tv_nsec;

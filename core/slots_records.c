@@ -330,18 +330,6 @@ void slots_doubt(struct slots *slots, const struct slots_ticket *ticket,
 	}
 }
 
-void slots_orphan(struct slots *slots, const struct slots_ticket *ticket)
-{
-	struct slots_doubts *doubts = NULL;
-
-	slots_doubt(slots, ticket, &doubts);
-	if (doubts) {
-		lock_take(&slots->doubts_lock);
-		doubts->abandoned = true;
-		lock_release(&slots->doubts_lock);
-	}
-}
-
 static void settle_one_locked(struct slots *slots, size_t slot)
 {
 	struct slots_record *record = slots->own[0];
@@ -403,6 +391,16 @@ void slots_sent(struct slots *slots, struct slots_doubts *doubts)
 	lock_release(&slots->doubts_lock);
 }
 
+/* Whoever settles them frees them. */
+static void let_go_locked(struct slots *slots, struct slots_doubts **doubts)
+{
+	(*doubts)->abandoned = true;
+	if ((*doubts)->n == 0) {
+		settle_locked(slots, *doubts);
+	}
+	*doubts = NULL;
+}
+
 void slots_abandon(struct slots *slots, struct slots_doubts **doubts)
 {
 	if (*doubts == NULL) {
@@ -410,12 +408,20 @@ void slots_abandon(struct slots *slots, struct slots_doubts **doubts)
 	}
 	lock_take(&slots->doubts_lock);
 	shorten_locked(slots, *doubts);
-	(*doubts)->abandoned = true;
-	if ((*doubts)->n == 0) {
-		settle_locked(slots, *doubts);
+	let_go_locked(slots, doubts);
+	lock_release(&slots->doubts_lock);
+}
+
+void slots_orphan(struct slots *slots, const struct slots_ticket *ticket)
+{
+	struct slots_doubts *doubts = NULL;
+
+	slots_doubt(slots, ticket, &doubts);
+	lock_take(&slots->doubts_lock);
+	if (doubts) {
+		let_go_locked(slots, &doubts);
 	}
 	lock_release(&slots->doubts_lock);
-	*doubts = NULL;
 }
 
 void slots_settle_old(struct slots *slots)
