@@ -271,7 +271,7 @@ static bool open_target_locked(const char *new_target)
 	if (new_target[0] != '/' || strlen(new_target) >= sizeof(path)) {
 		return false;
 	}
-	strcpy(path, new_target);
+	memcpy(path, new_target, strlen(new_target) + 1);
 	open_file_locked();
 	if (file.fd < 0) {
 		return false;
