@@ -88,7 +88,8 @@ static void all_with_key(memcached_st *handle, const char *key, size_t n_key)
 		      memcached_set_by_key(handle, key, n_key, "own", 3, "v", 1, 0, 0));
 	observe_state(handle, "mget", memcached_mget(handle, keys, lengths, 3));
 	while ((result = memcached_fetch_result(handle, NULL, &rc)) != NULL) {
-		observe("fetched %s", memcached_result_key_value(result));
+		observe("fetched %.*s", (int)memcached_result_key_length(result),
+			memcached_result_key_value(result));
 		memcached_result_free(result);
 	}
 	observe_state(handle, "fetch", rc);
