@@ -88,7 +88,7 @@ struct tower *shim_at_once(void)
 
 /*
  * Whether the innermost call was left without an end: by siglongjmp() out of a
- * handler, or by an exception.  All that a call that goes on has called lies
+ * handler or a callback.  All that a call that goes on has called lies
  * below it on the stack; and where it is so, but the frame is not itself any
  * more, another call's variables are there.  A call left just now that is neither
  * is taken for one that goes on, until it is: that costs hits, and is never wrong.

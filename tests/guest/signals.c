@@ -183,6 +183,58 @@ static void run_jump(void)
 	memcached_free(other);
 }
 
+static memcached_return_t leave_trigger(memcached_st *handle, char *key, size_t n_key,
+					memcached_result_st *result)
+{
+	(void)handle, (void)key, (void)n_key, (void)result;
+	siglongjmp(back, 1);
+}
+
+static memcached_return_t leave_execute(const memcached_st *handle, memcached_result_st *result,
+					void *owner)
+{
+	(void)handle, (void)result, (void)owner;
+	siglongjmp(back, 1);
+}
+
+/* Callbacks that leave the call which calls them, as an exception would. */
+static void run_jump_callback(void)
+{
+	memcached_st *other = host_handle();
+	static const char *const keys[] = { "callback.a", "callback.b" };
+	static const size_t lengths[] = { 10, 10 };
+	memcached_execute_fn callbacks[] = { leave_execute };
+
+	for (volatile unsigned i = 0; i < 20; i++) {
+		memcached_st *handle = host_handle();
+		memcached_return_t rc;
+		uint32_t flags;
+		size_t n;
+
+		must(host_quiet_round(handle, keys[0]) && host_quiet_round(handle, keys[1]), "set");
+		if (sigsetjmp(back, 1) == 0) {
+			memcached_callback_set(handle, MEMCACHED_CALLBACK_GET_FAILURE,
+					       (const void *)leave_trigger);
+			memcached_get(handle, "callback.none", 13, &n, &flags, &rc);
+			say("no trigger");
+		}
+		handle = host_handle();
+		if (sigsetjmp(back, 1) == 0) {
+			memcached_mget(handle, keys, lengths, 2);
+			memcached_fetch_execute(handle, callbacks, NULL, 1);
+			say("no callback");
+		}
+	}
+	host_round(other, "after");
+	for (unsigned i = 0; i < 500; i++) {
+		char key[32];
+
+		snprintf(key, sizeof(key), "afterwards-%u", i);
+		must(host_quiet_round(other, key), "afterwards");
+	}
+	memcached_free(other);
+}
+
 /* Very many, at any moment of a call, on one handle that is thrown away each time. */
 static void run_jump_storm(void)
 {
@@ -214,6 +266,7 @@ const struct hazard hazards_signals[] = {
 	{ "alternate-stack", run_alternate_stack },
 	{ "blocked-signals", run_blocked },
 	{ "jump", run_jump },
+	{ "jump-callback", run_jump_callback },
 	{ "jump-storm", run_jump_storm },
 	{ "", NULL },
 };

@@ -10,6 +10,7 @@ hazard alternate-stack '' alternate-stack
 hazard blocked-signals '' blocked-signals
 hits=1450
 hazard jump '' jump
+hazard jump-callback '' jump-callback
 hits=
 hazard jump-storm '' jump-storm
 
