@@ -54,12 +54,26 @@ uint64_t memory_log_head(const struct memory_log *log, uint64_t place, struct me
 {
 	uint64_t left = log->mask + 1 - (place & log->mask);
 
-	/* Less than a head may be left for a filler. */
-	memset(ret, 0, sizeof(*ret));
-	memcpy(ret, memory_log_at(log, place), left < sizeof(*ret) ? left : sizeof(*ret));
+	if (left >= sizeof(*ret)) {
+		memcpy(ret, memory_log_at(log, place), sizeof(*ret));
+	} else {
+		/* Less than a head is left for a filler only. */
+		memset(ret, 0, sizeof(*ret));
+		memcpy(ret, memory_log_at(log, place), left);
+	}
 	return ret->kind == MEMORY_FILLER ? (uint64_t)ret->n_value * MEMORY_UNIT
 					  : memory_log_size(memory_n_key(ret), ret->n_value,
 							    ret->kind == MEMORY_ENTRY_WITH_CAS);
+}
+
+void memory_log_void(struct memory_log *log, uint64_t place, uint64_t size)
+{
+	const struct memory_head filler = {
+		.kind = MEMORY_FILLER,
+		.n_value = (uint32_t)(size / MEMORY_UNIT) & (MEMORY_VALUE_LIMIT - 1),
+	};
+
+	racy_write(log->ring + (place & log->mask), &filler, offsetof(struct memory_head, flags));
 }
 
 /* What is left up to the ring's end. */
@@ -156,14 +170,7 @@ uint64_t memory_log_put(struct memory_log *log, uint64_t size)
 	uint64_t place;
 
 	if (left < size) {
-		const struct memory_head filler = {
-			.kind = MEMORY_FILLER,
-			.n_value = (uint32_t)(left / MEMORY_UNIT) & (MEMORY_VALUE_LIMIT - 1),
-		};
-		/* Less than a head may be left: then its beginning says all that is needed. */
-		size_t n = left < sizeof(filler) ? left : sizeof(filler);
-
-		racy_write(log->ring + (log->tail & log->mask), &filler, n);
+		memory_log_void(log, log->tail, left);
 		log->tail += left;
 	}
 	place = log->tail;

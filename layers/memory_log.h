@@ -8,10 +8,10 @@
  * since the beginning; the ring is a power of two of address space; how much of it
  * is in use at once is the caller's to bound.
  *
- * An entry is never changed after it was put.  A reader without a lock copies
- * what it wants, then asks memory_log_holds(): the entry at a place was whole as
- * long as the head had not passed it.  The writer moves the head before it
- * overwrites anything.
+ * An entry is never changed after it was put, but that it becomes a filler when it is
+ * not wanted any more: one store, and all but its size stays readable.  A reader without a lock
+ * copies what it wants, then asks memory_log_holds(): the entry at a place was whole as long as the
+ * head had not passed it.  The writer moves the head before it overwrites anything.
  */
 #ifndef TOWER_LAYERS_MEMORY_LOG_H
 #define TOWER_LAYERS_MEMORY_LOG_H
@@ -28,7 +28,7 @@
 enum memory_kind {
 	MEMORY_ENTRY,
 	MEMORY_ENTRY_WITH_CAS,
-	MEMORY_FILLER, /* up to the ring's end: an entry lies in one piece */
+	MEMORY_FILLER, /* up to the ring's end, as an entry lies in one piece; or what was one */
 };
 
 /* A deadline is kept up to so many nanoseconds early, and a key's size in its lowest bits. */
@@ -132,6 +132,9 @@ static inline uint64_t memory_log_used(const struct memory_log *log)
 
 /* The head of what lies at a place, and its bytes, head included: an entry or a filler. */
 uint64_t memory_log_head(const struct memory_log *log, uint64_t place, struct memory_head *ret);
+
+/* So many bytes at the place are a filler from now on: nobody looks for their word any more. */
+void memory_log_void(struct memory_log *log, uint64_t place, uint64_t size);
 
 /* Bytes that must be free so that `size` can be put at the tail in one piece. */
 uint64_t memory_log_needs(const struct memory_log *log, uint64_t size);

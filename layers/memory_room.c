@@ -15,7 +15,7 @@
 #define TIDY_BYTES (UINT64_C(64) << 10)
 
 /* How many entries each change asks whether they have ended. */
-#define SWEEP_ENTRIES 4
+#define SWEEP_ENTRIES 2
 
 /* A table so many times larger than wanted is exchanged for a smaller one. */
 #define INDEX_SPARE 16

@@ -19,12 +19,15 @@ uint64_t memory_entry_hash(const struct memory_head *head, const char *bytes)
 /* The way that holds this word, whatever its uses. */
 static _Atomic uint64_t *way_of(const struct memory_ways *ways, uint64_t wanted)
 {
-	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
-		_Atomic uint64_t *at = memory_index_way(ways, i);
-		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+	for (unsigned i = 0; i < 2; i++) {
+		_Atomic uint64_t *line = ways->lines[i];
 
-		if ((word & ~MEMORY_WORD_USES) == wanted) {
-			return at;
+		for (unsigned j = 0; j < MEMORY_INDEX_LINE; j++) {
+			uint64_t word = atomic_load_explicit(&line[j], memory_order_relaxed);
+
+			if ((word & ~MEMORY_WORD_USES) == wanted) {
+				return &line[j];
+			}
 		}
 	}
 	return NULL;
@@ -63,9 +66,13 @@ void memory_gauges_locked(const struct layer *layer)
 
 void memory_unlink_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t size)
 {
-	unsigned queue = memory_word_queue(atomic_load_explicit(at, memory_order_relaxed));
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+	unsigned queue = memory_word_queue(word);
+	struct memory_log *log = &layer->logs[queue];
+	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
 
 	atomic_store_explicit(at, 0, memory_order_relaxed);
+	memory_log_void(log, memory_log_place(memory_word_place(word), head), size);
 	layer->n_living[queue] -= size;
 	layer->n_queued[queue]--;
 	layer->n_items--;
