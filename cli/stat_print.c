@@ -219,9 +219,9 @@ void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_f
 	}
 	fprintf(out, "total of domain %s, ended processes included\n", snapshot->domain);
 	print_values(snapshot, &snapshot->total, filter, widths, out);
-	if (snapshot->redis_unclean > 0) {
-		fprintf(out, INDENT "writes that redis has yet to hear of  %" PRIu64 "\n",
-			snapshot->redis_unclean);
+	if (snapshot->redis_unmarked > 0) {
+		fprintf(out, INDENT "keys that redis has yet to hear of  %" PRIu64 "\n",
+			snapshot->redis_unmarked);
 	}
 }
 
@@ -290,7 +290,7 @@ void stat_print_json(const struct stats_snapshot *snapshot, const struct stat_fi
 	write_values(&json, snapshot, &snapshot->total, filter);
 	json_end(&json);
 	json_object(&json, "redis");
-	json_number(&json, "unmarked", snapshot->redis_unclean);
+	json_number(&json, "unmarked", snapshot->redis_unmarked);
 	json_end(&json);
 	json_end(&json);
 	putc('\n', out);

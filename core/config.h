@@ -33,6 +33,8 @@ enum config_layer {
 
 /* Places in the words of CHOICE keys; those of log_level are enum log_level. */
 enum config_coherence { CONFIG_COHERENCE_HOST, CONFIG_COHERENCE_NONE };
+enum config_promote { CONFIG_PROMOTE_AGAIN, CONFIG_PROMOTE_ALWAYS, CONFIG_PROMOTE_NEVER };
+enum config_write { CONFIG_WRITE_COMMIT, CONFIG_WRITE_MARK };
 
 enum config_rtld_deepbind { CONFIG_DEEPBIND_CLEAR, CONFIG_DEEPBIND_KEEP };
 

@@ -22,6 +22,20 @@ int64_t expiry_deadline_ns(int64_t exptime)
 	return clock_now_ns() + left_s * CLOCK_NS_PER_S;
 }
 
+int64_t expiry_exptime(int64_t deadline_ns)
+{
+	int64_t left_s;
+
+	if (deadline_ns == CLOCK_NEVER) {
+		return 0;
+	}
+	left_s = (deadline_ns - clock_now_ns()) / CLOCK_NS_PER_S;
+	if (left_s <= 0) {
+		return -1;
+	}
+	return left_s > EXPIRY_RELATIVE_MAX_S ? clock_wall_s() + left_s : left_s;
+}
+
 int64_t expiry_cap(int64_t exptime, int64_t ttl_ns)
 {
 	int64_t ttl_s = ttl_ns / CLOCK_NS_PER_S;

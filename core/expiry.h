@@ -15,6 +15,12 @@
 /* As a deadline of clock.h: CLOCK_NEVER, or nanoseconds; in the past: ended. */
 int64_t expiry_deadline_ns(int64_t exptime);
 
+/*
+ * The exptime to write now for a value that ends at the deadline, never later
+ * than it; -1 where less than a second is left, which memcached cannot say.
+ */
+int64_t expiry_exptime(int64_t deadline_ns);
+
 /* The exptime, but at most ttl_ns (whole seconds, 0: no cap) from now. */
 int64_t expiry_cap(int64_t exptime, int64_t ttl_ns);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fork.h"
 #include "base/lock.h"
@@ -127,9 +128,15 @@ static struct layer *open_memory(void)
 	return memory_open(&options, &tower.stats->layers[STATS_MEMORY]);
 }
 
-static struct layer *open_redis(void)
+/* What Redis needs of shared memory, then what the walk does. */
+static size_t seen_offset(void)
 {
-	const struct redis_options options = {
+	return (redis_shared_bytes() + 63) / 64 * 64;
+}
+
+static struct layer *open_redis(bool whole)
+{
+	struct redis_options options = {
 		.url = config.redis_url,
 		.password_file = config.redis_password_file,
 		.name_space = config.redis_namespace,
@@ -141,11 +148,26 @@ static struct layer *open_redis(void)
 		.max_connections = (unsigned)config.redis_connections,
 		.min_item_bytes = config.redis_min_item_bytes,
 		.max_item_bytes = config.redis_max_item_bytes,
+		.unmarked = &tower.stats->redis->unmarked,
+		.marks_only = config.redis_write == CONFIG_WRITE_MARK,
+		.outsider = !whole,
 	};
 	const char *why = "out of memory";
-	struct layer *layer =
-		redis_open(&options, tower.stats->redis, &tower.stats->layers[STATS_REDIS], &why);
+	struct layer *layer = NULL;
+	void *memory = slots_extra(tower.slots);
 
+	if (memory == NULL) {
+		/* The table is there, but /dev/shm is full by now. */
+		options.outsider = true;
+		memory = aligned_alloc(64, seen_offset() + sizeof(struct tower_seen));
+		if (memory) {
+			memset(memory, 0, seen_offset() + sizeof(struct tower_seen));
+		}
+	}
+	if (memory) {
+		tower.seen = (void *)((char *)memory + seen_offset());
+		layer = redis_open(&options, memory, &tower.stats->layers[STATS_REDIS], &why);
+	}
 	if (layer == NULL) {
 		log_line(LOG_LEVEL_ERROR, "redis: %s; tower is off in this process", why);
 		said_why_off = true;
@@ -161,8 +183,11 @@ static bool add_layer(const struct layer_ops *ops, struct layer *layer)
 	return layer != NULL;
 }
 
-static bool open_layers(const struct tower_plug *plug, bool memory_allowed)
+/* `whole`: the domain's table is there. */
+static bool open_layers(const struct tower_plug *plug, bool whole)
 {
+	bool memory_allowed = whole && (config.tower_layers & CONFIG_LAYER_MEMORY);
+
 	if (memory_allowed && !add_layer(&memory_ops, open_memory())) {
 		return false;
 	}
@@ -171,7 +196,8 @@ static bool open_layers(const struct tower_plug *plug, bool memory_allowed)
 		       plug->authority_open(&tower.stats->layers[STATS_MEMCACHED]))) {
 		return false;
 	}
-	return !(config.tower_layers & CONFIG_LAYER_REDIS) || add_layer(&redis_ops, open_redis());
+	return !(config.tower_layers & CONFIG_LAYER_REDIS) ||
+	       add_layer(&redis_ops, open_redis(whole));
 }
 
 static void close_all(void)
@@ -192,7 +218,9 @@ static void close_all(void)
  */
 static struct slots *open_slots(const char *path, const char **ret_why)
 {
-	struct slots_options options = { .n = config.coherence_slots, .group = SHM_NO_GROUP };
+	struct slots_options options = { .n = config.coherence_slots,
+					 .n_extra = seen_offset() + sizeof(struct tower_seen),
+					 .group = SHM_NO_GROUP };
 	struct slots *slots = NULL;
 	const char *unused;
 
@@ -229,12 +257,17 @@ static void report_unshared(const char *slots_path, const char *slots_why, const
 	}
 }
 
-/* A write died half-way: what Redis holds of its key may be older than memcached's value. */
-static void doubt_redis(void *owner)
+/*
+ * A process died in the middle of a write.  Also where this one has no Redis
+ * among its layers: that one may have had.
+ */
+static void abandon_redis(void *slots, uint64_t process)
 {
-	struct stats *stats = owner;
+	void *memory = slots_extra(slots);
 
-	atomic_fetch_add(&stats->redis->unclean, 1);
+	if (memory) {
+		redis_abandon(memory, process);
+	}
 }
 
 /* Also where nobody wants to read them, processes are counted there (core/budget.h). */
@@ -256,13 +289,13 @@ static bool open_locked(const struct tower_plug *plug)
 	tower.config = config;
 	config_stats_path(&config, stats_path, sizeof(stats_path));
 	config_slots_path(&config, slots_path, sizeof(slots_path));
-	tower.stats = stats_open(wants_stats() ? stats_path : NULL, config.tower_name, &plug->names);
+	tower.stats =
+		stats_open(wants_stats() ? stats_path : NULL, config.tower_name, &plug->names);
 	tower.slots = open_slots(slots_path, &why);
-	if (tower.stats && tower.slots &&
-	    open_layers(plug, !why && (config.tower_layers & CONFIG_LAYER_MEMORY))) {
+	if (tower.stats && tower.slots && open_layers(plug, !why)) {
 		report_unshared(slots_path, why, stats_path, tower.stats->why);
 		tower.flushes = slots_flushes(tower.slots);
-		slots_on_repair(tower.slots, doubt_redis, tower.stats);
+		slots_on_repair(tower.slots, abandon_redis, tower.slots);
 		return true;
 	}
 	close_all();

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -15,6 +16,9 @@
  */
 #define TOKEN_VERSION_BITS 44
 #define TOKEN_VERSION ((UINT64_C(1) << TOKEN_VERSION_BITS) - 1)
+
+/* Between two looks at a slot that somebody owns: a fraction of a call to memcached. */
+#define OWNER_PAUSE_NS 20000
 
 static size_t page_up(size_t n)
 {
@@ -42,8 +46,9 @@ static void lay_out(struct slots *slots, size_t n, struct shm_kind *kind)
 	slots->marks_offset =
 		slots->records_offset + page_up(SLOTS_RECORDS * sizeof(*slots->records));
 	slots->marks_bytes = page_up((n + 63) / 64 * sizeof(uint64_t));
+	slots->extra_offset = slots->marks_offset + SLOTS_RECORDS * slots->marks_bytes;
 	kind->n_backed = slots->records_offset;
-	kind->n_bytes = slots->marks_offset + SLOTS_RECORDS * slots->marks_bytes;
+	kind->n_bytes = slots->extra_offset + page_up(slots->n_extra);
 }
 
 static void point(struct slots *slots)
@@ -91,6 +96,7 @@ static bool attach(struct slots *slots, const struct slots_options *options, con
 	};
 	enum shm_status status;
 
+	slots->n_extra = options->n_extra;
 	lay_out(slots, n, &kind);
 	slots->shared = options->path != NULL;
 	if (!slots->shared) {
@@ -201,34 +207,130 @@ static uint64_t leave_adds(void)
 	return fault_planted(FAULT_bump_after_only) ? SLOTS_VERSION : SLOTS_LEAVE;
 }
 
+/*
+ * Waits until nobody owns the slot; `give_up_ns` is when it goes on without, as
+ * the first wait decided (0: not yet).
+ */
+static void wait_for_owner(struct slots *slots, size_t slot, int64_t *give_up_ns)
+{
+	struct timespec pause = { .tv_nsec = OWNER_PAUSE_NS };
+	int64_t now = clock_now_ns();
+
+	*give_up_ns = *give_up_ns ? *give_up_ns : now + SLOTS_OWN_NS;
+	while ((atomic_load(&slots->words[slot]) & SLOTS_OWNED) && now < *give_up_ns) {
+		slots_met_busy(slots, slot);
+		nanosleep(&pause, NULL);
+		now = clock_now_ns();
+	}
+}
+
+/* False: somebody owns the slot, and it is not yet time to take that from it. */
+static bool add_write(struct slots *slots, size_t slot, int64_t give_up_ns, uint64_t *ret_before)
+{
+	uint64_t before = atomic_load(&slots->words[slot]);
+	uint64_t after;
+
+	do {
+		if ((before & SLOTS_OWNED) && (!give_up_ns || clock_now_ns() < give_up_ns)) {
+			return false;
+		}
+		after = (before & ~SLOTS_OWNED) + enter_adds();
+	} while (!atomic_compare_exchange_weak(&slots->words[slot], &before, after));
+	*ret_before = before;
+	return true;
+}
+
+static void set_entry(_Atomic uint64_t *entry, size_t slot, enum slots_entry state, uint64_t second)
+{
+	if (entry) {
+		atomic_store(entry, slots_entry_ending(slots_entry_word(slot, state), second));
+	}
+}
+
+static void free_entry(_Atomic uint64_t *entry)
+{
+	if (entry) {
+		atomic_store(entry, slots_entry_word(0, SLOTS_FREE));
+	}
+}
+
 void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 		 struct slots_ticket *ret_ticket)
 {
 	size_t slot = hash & slots->mask;
-	_Atomic uint64_t *entry = slots_take_entry(slots, slot);
 	uint64_t second = slots_second(deadline_ns);
+	int64_t give_up_ns = 0;
+	_Atomic uint64_t *entry;
 	uint64_t before;
 
-	if (entry) {
-		atomic_store(entry,
-			     slots_entry_ending(slots_entry_word(slot, SLOTS_UNSURE), second));
-	} else {
-		/* Before the word: a repair that sees it must not count without us. */
-		atomic_store(&slots->head->unrecorded, 1);
+	for (;;) {
+		entry = slots_take_entry(slots, slot);
+		set_entry(entry, slot, SLOTS_UNSURE, second);
+		if (entry == NULL) {
+			/* Before the word: a repair that sees it must not count without us. */
+			atomic_store(&slots->head->unrecorded, 1);
+		}
+		ret_ticket->flushes = slots_flushes(slots);
+		if (add_write(slots, slot, give_up_ns, &before)) {
+			break;
+		}
+		/* Not while waiting: an unsure entry keeps others from repairing. */
+		free_entry(entry);
+		wait_for_owner(slots, slot, &give_up_ns);
 	}
-	ret_ticket->flushes = slots_flushes(slots);
-	before = atomic_fetch_add(&slots->words[slot], enter_adds());
-	if (entry) {
-		atomic_store(entry,
-			     slots_entry_ending(slots_entry_word(slot, SLOTS_ENTERED), second));
-	}
+	set_entry(entry, slot, SLOTS_ENTERED, second);
 	ret_ticket->slot = slot;
 	ret_ticket->alone = (before & SLOTS_IN_FLIGHT) == 0;
-	ret_ticket->entered = before + enter_adds();
+	ret_ticket->entered = (before & ~SLOTS_OWNED) + enter_adds();
 	ret_ticket->entry = entry;
 	if (!ret_ticket->alone) {
 		slots_met_busy(slots, slot);
 	}
+}
+
+/* --- owning --- */
+
+bool slots_own(struct slots *slots, const struct slots_ticket *ticket)
+{
+	uint64_t entered = ticket->entered;
+
+	return ticket->alone && !(entered & SLOTS_OWNED) &&
+	       ticket->flushes == slots_flushes(slots) &&
+	       atomic_compare_exchange_strong(&slots->words[ticket->slot], &entered,
+					      entered | SLOTS_OWNED);
+}
+
+bool slots_disown(struct slots *slots, const struct slots_ticket *ticket)
+{
+	return atomic_fetch_and(&slots->words[ticket->slot], ~SLOTS_OWNED) & SLOTS_OWNED;
+}
+
+bool slots_enter_owning(struct slots *slots, uint64_t hash, uint64_t seen,
+			struct slots_ticket *ret_ticket)
+{
+	size_t slot = hash & slots->mask;
+	_Atomic uint64_t *entry = slots_take_entry(slots, slot);
+	uint64_t before = atomic_load(&slots->words[slot]);
+	bool is_ours;
+
+	if (entry == NULL) {
+		return false;
+	}
+	ret_ticket->flushes = slots_flushes(slots);
+	ret_ticket->slot = slot;
+	ret_ticket->entry = entry;
+	ret_ticket->alone = true;
+	ret_ticket->entered = before + SLOTS_ENTER;
+	is_ours = (before & SLOTS_IN_FLIGHT) == 0 && token(slots, before) == seen &&
+		  !slots_flush_pending(slots) &&
+		  atomic_compare_exchange_strong(&slots->words[slot], &before,
+						 ret_ticket->entered | SLOTS_OWNED);
+	if (is_ours) {
+		set_entry(entry, slot, SLOTS_ENTERED, 0);
+	} else {
+		free_entry(entry);
+	}
+	return is_ours;
 }
 
 bool slots_alone(const struct slots *slots, const struct slots_ticket *ticket)
@@ -244,15 +346,27 @@ uint64_t slots_leave(struct slots *slots, const struct slots_ticket *ticket)
 		atomic_store(ticket->entry, slots_entry_word(ticket->slot, SLOTS_UNSURE));
 	}
 	before = atomic_fetch_add(&slots->words[ticket->slot], leave_adds());
-	if (ticket->entry) {
-		atomic_store(ticket->entry, slots_entry_word(0, SLOTS_FREE));
-	}
+	free_entry(ticket->entry);
 	/* What was written before a flush is gone, though nobody else entered the slot. */
 	if (!ticket->alone || before != ticket->entered ||
 	    ticket->flushes != slots_flushes(slots)) {
 		return LAYER_SLOT_BUSY;
 	}
 	return token(slots, before + leave_adds());
+}
+
+void *slots_extra(struct slots *slots)
+{
+	if (slots->n_extra == 0 ||
+	    (slots->shared && !shm_back(&slots->shm, slots->extra_offset, slots->n_extra))) {
+		return NULL;
+	}
+	return (char *)slots->shm.start + slots->extra_offset;
+}
+
+bool slots_is_shared(const struct slots *slots)
+{
+	return slots->shared;
 }
 
 /* --- flushing --- */

@@ -37,6 +37,9 @@
 #define SLOTS_MIN 2
 #define SLOTS_MAX ((size_t)1 << 24)
 
+/* How long who enters waits for an owner before it goes on without. */
+#define SLOTS_OWN_NS INT64_C(2000000000)
+
 /* How long a doubt is kept where nothing tells its outcome. */
 #define SLOTS_DOUBT_NS INT64_C(10000000000)
 /* The same where it was sent for certain and only its effect was not seen. */
@@ -47,6 +50,7 @@ struct slots;
 struct slots_options {
 	const char *path; /* of the file; NULL: private */
 	size_t n;	  /* rounded up to a power of two, SLOTS_MIN to SLOTS_MAX */
+	size_t n_extra;	  /* bytes for slots_extra(), the same in all processes */
 	gid_t group;	  /* whose members share the table, or SHM_NO_GROUP */
 };
 
@@ -93,6 +97,26 @@ void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 
 /* Whether no other write has overlapped this one so far. */
 bool slots_alone(const struct slots *slots, const struct slots_ticket *ticket);
+
+/* --- owning: for a value that goes back into memcached --- */
+
+/* The writer owns its slot from here on, or is not alone: then false. */
+bool slots_own(struct slots *slots, const struct slots_ticket *ticket);
+
+/*
+ * A reader that loaded this token enters the slot and owns it.  False: something
+ * has happened there since, and nothing was entered.
+ */
+bool slots_enter_owning(struct slots *slots, uint64_t hash, uint64_t token,
+			struct slots_ticket *ret_ticket);
+
+/*
+ * The owner lets others in, and is in the slot still.  False: somebody waited
+ * too long and went on without it; what it put back may be old.
+ */
+bool slots_disown(struct slots *slots, const struct slots_ticket *ticket);
+
+/* --- */
 
 /*
  * The token under which the writer may keep its own value, or LAYER_SLOT_BUSY
@@ -159,13 +183,24 @@ bool slots_flush_pending(const struct slots *slots);
 bool slots_flush_due(const struct slots *slots);
 void slots_flush_done(struct slots *slots);
 
+/*
+ * Memory beside the table that shared layers use as they like, zero at first;
+ * NULL where it cannot be had.
+ */
+void *slots_extra(struct slots *slots);
+
+/* Whether other processes have the same table. */
+bool slots_is_shared(const struct slots *slots);
+
 /* --- processes --- */
 
 /*
  * What must happen before the slot of a write that died half-way is free
- * again: whatever shared layers hold of it is forgotten.  Set once.
+ * again: whatever shared layers hold of it, for this process (process_pack()),
+ * is forgotten.  Set once.
  */
-void slots_on_repair(struct slots *slots, void (*forget)(void *owner), void *owner);
+void slots_on_repair(struct slots *slots, void (*forget)(void *owner, uint64_t process),
+		     void *owner);
 
 /* Around a fork, as base/fork.h; a child's doubts are all empty. */
 void slots_prepare(struct slots *slots);

@@ -25,6 +25,10 @@
  * first and the new one later, or neither, finds another word and fails.
  * (tests/model/repair.pml tries all orders.)
  *
+ * An owner is a write in flight that found itself alone and set SLOTS_OWNED in
+ * the same step.  Who enters waits until the flag is gone, for SLOTS_OWN_NS at
+ * most, then takes it away; so does a repair, where nobody in the slot lives.
+ *
  * All of this is sequentially consistent; only the reader's fast path is not.
  */
 #ifndef TOWER_CORE_SLOTS_FILE_H
@@ -37,7 +41,7 @@
 #include "base/process.h"
 #include "core/slots.h"
 
-#define SLOTS_FORMAT 1
+#define SLOTS_FORMAT 2
 #define SLOTS_PAGE_BYTES 4096
 #define SLOTS_RECORDS 2048
 #define SLOTS_ENTRIES 56
@@ -46,6 +50,8 @@
 
 #define SLOTS_IN_FLIGHT_BITS 16
 #define SLOTS_IN_FLIGHT ((UINT64_C(1) << SLOTS_IN_FLIGHT_BITS) - 1)
+/* One of the writes in flight owns the slot, others wait before they enter; above any version. */
+#define SLOTS_OWNED (UINT64_C(1) << 63)
 #define SLOTS_VERSION (UINT64_C(1) << SLOTS_IN_FLIGHT_BITS)
 #define SLOTS_ENTER (SLOTS_VERSION + 1)
 #define SLOTS_LEAVE (SLOTS_VERSION - 1)
@@ -136,6 +142,8 @@ struct slots {
 	size_t records_offset; /* in the file */
 	size_t marks_offset;
 	size_t marks_bytes; /* of one process */
+	size_t extra_offset;
+	size_t n_extra;
 
 	struct process self;
 	uint64_t self_word;
@@ -151,7 +159,7 @@ struct slots {
 	struct slots_suspect suspects[SLOTS_SUSPECTS];
 	_Atomic int64_t next_repair_ns;
 	_Atomic uint32_t repairing; /* one thread at a time */
-	void (*forget)(void *owner);
+	void (*forget)(void *owner, uint64_t process);
 	void *forget_owner;
 };
 

@@ -471,7 +471,7 @@ static void clear_private(struct slots *slots)
 	}
 	for (size_t i = 0; i <= slots->mask; i++) {
 		if (slots->words[i] & SLOTS_IN_FLIGHT) {
-			slots->words[i] = (slots->words[i] | SLOTS_IN_FLIGHT) + 1;
+			slots->words[i] = ((slots->words[i] & ~SLOTS_OWNED) | SLOTS_IN_FLIGHT) + 1;
 		}
 	}
 }

@@ -172,17 +172,19 @@ static void repair_alone(struct slots *slots, size_t slot)
 	    !count_anew(slots, slot, &living, &dead)) {
 		return;
 	}
-	if (dead.n == 0) {
+	/* An owner that lives goes on undisturbed. */
+	if (dead.n == 0 || (living && (word & SLOTS_OWNED))) {
 		return;
 	}
 	for (size_t i = 0; i < dead.n; i++) {
 		note_ends(slots, dead.records[i], slot);
 	}
-	if (slots->forget) {
-		slots->forget(slots->forget_owner);
+	for (size_t i = 0; slots->forget && i < dead.n; i++) {
+		slots->forget(slots->forget_owner, dead.owners[i] & ~SLOTS_CLEARING);
 	}
 	if (!atomic_compare_exchange_strong(&slots->words[slot], &word,
-					    (word & ~SLOTS_IN_FLIGHT) + SLOTS_VERSION + living)) {
+					    (word & ~(SLOTS_IN_FLIGHT | SLOTS_OWNED)) +
+						    SLOTS_VERSION + living)) {
 		return;
 	}
 	for (size_t i = 0; i < dead.n; i++) {
@@ -274,7 +276,8 @@ bool slots_clear_record(struct slots *slots, struct slots_record *record)
 	return clear_marks(slots, record);
 }
 
-void slots_on_repair(struct slots *slots, void (*forget)(void *owner), void *owner)
+void slots_on_repair(struct slots *slots, void (*forget)(void *owner, uint64_t process),
+		     void *owner)
 {
 	slots->forget_owner = owner;
 	slots->forget = forget;

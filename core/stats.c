@@ -20,7 +20,7 @@ struct own {
 	_Atomic int block; /* in the file, or NO_BLOCK */
 	/* In place before any fork, so that the child needs no memory. */
 	struct stats_counts private_counts[STATS_STRIPES];
-	struct redis_shared private_redis;
+	struct stats_redis private_redis;
 };
 
 static struct own *own_of(struct stats *stats)

@@ -27,9 +27,8 @@
 #include <stdint.h>
 
 #include "layers/counters.h"
-#include "layers/redis.h"
 
-#define STATS_FORMAT 2
+#define STATS_FORMAT 3
 #define STATS_BLOCKS_MAX 1024
 #define STATS_STRIPES 16 /* of a block: one for all threads, and for so many less one */
 #define STATS_LAYERS_MAX 3
@@ -67,6 +66,12 @@ struct stats_names {
 struct stats_file; /* the mapping; core/stats_file.h */
 
 /* One per process. */
+/* What the domain's processes say of their Redis together. */
+struct stats_redis {
+	_Atomic uint64_t
+		unmarked; /* keys that it has yet to hear of, and servers that are unclean */
+};
+
 struct stats {
 	/*
 	 * Where this process counts now.  All these are exchanged by
@@ -76,9 +81,9 @@ struct stats {
 	 */
 	struct stats_counts *counts;			 /* STATS_STRIPES of them */
 	struct layer_counters *layers[STATS_LAYERS_MAX]; /* into counts[0] */
-	struct redis_shared *redis; /* the domain's; private where the file is */
-	struct stats_file *file;    /* NULL where private, also for want of a block */
-	const char *why;	    /* the file cannot be had: the end of a sentence; else NULL */
+	struct stats_redis *redis; /* the domain's; private where the file is */
+	struct stats_file *file;   /* NULL where private, also for want of a block */
+	const char *why;	   /* the file cannot be had: the end of a sentence; else NULL */
 };
 
 /*

@@ -86,7 +86,7 @@ struct stats_head {
 	_Atomic uint64_t folder;
 	_Atomic uint64_t folds;
 	_Atomic uint64_t next_look; /* index; folder only */
-	struct redis_shared redis;
+	struct stats_redis redis;
 	_Atomic uint64_t owners[STATS_BLOCKS_MAX];
 	/* Not 0: the block has memory and may be touched.  Set once, for good. */
 	_Atomic uint8_t backed[STATS_BLOCKS_MAX];

@@ -128,14 +128,6 @@ static void sort_out(struct stats_snapshot *snapshot, struct found *found, unsig
 	}
 }
 
-/* Both only grow, and cleaned never passes unclean: read first, it stays the smaller. */
-static uint64_t unclean_now(const struct redis_shared *redis)
-{
-	uint64_t cleaned = load(&redis->cleaned);
-
-	return load(&redis->unclean) - cleaned;
-}
-
 static void copy_head(struct stats_snapshot *snapshot, const struct stats_head *head)
 {
 	memcpy(snapshot->domain, head->domain, sizeof(snapshot->domain));
@@ -144,7 +136,7 @@ static void copy_head(struct stats_snapshot *snapshot, const struct stats_head *
 	snapshot->n_calls = head->n_calls < STATS_CALLS_MAX ? head->n_calls : STATS_CALLS_MAX;
 	snapshot->n_reasons =
 		head->n_reasons < STATS_REASONS_MAX ? head->n_reasons : STATS_REASONS_MAX;
-	snapshot->redis_unclean = unclean_now(&head->redis);
+	snapshot->redis_unmarked = load(&head->redis.unmarked);
 }
 
 static enum stats_status take(const struct shm *shm, struct found *found,

@@ -46,7 +46,7 @@ struct stats_snapshot {
 	unsigned n_processes; /* that live, or cannot be told to be dead; in order of pid */
 	struct stats_process *processes;
 	struct stats_values total; /* these and all that ended; items and bytes of these only */
-	uint64_t redis_unclean;	   /* writes that Redis has yet to hear of */
+	uint64_t redis_unmarked;   /* keys that Redis has yet to hear of */
 };
 
 enum stats_status {

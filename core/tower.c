@@ -1,4 +1,4 @@
-#include "core/tower.h"
+#include "core/tower_private.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -32,20 +32,35 @@ static void follow_flushes(struct tower *tower)
 	}
 }
 
-/* Deep layers first: what they still answer is then filled under the old tokens. */
-static void flush_now(struct tower *tower)
+const struct tower_layer *tower_deep(const struct tower *tower)
 {
-	flush_layers(tower, LAYER_SHARED);
+	const struct tower_layer *last = &tower->layers[tower->n_layers - 1];
+
+	return last->ops->capabilities & LAYER_DEEP ? last : NULL;
+}
+
+/* Deep layers first: what they still answer is then filled under the old tokens. */
+static void flush_now(struct tower *tower, const char *const *servers, size_t n)
+{
+	const struct tower_layer *deep = tower_deep(tower);
+
+	if (deep) {
+		deep->ops->flush_servers(deep->layer, servers, n);
+	}
 	slots_flush(tower->slots);
 	follow_flushes(tower);
 }
 
-/* What time and other processes have changed since the last call. */
-static void keep_up(struct tower *tower)
+void tower_keep_up(struct tower *tower)
 {
+	const struct tower_layer *deep = tower_deep(tower);
+
 	slots_settle_old(tower->slots);
 	if (slots_flush_due(tower->slots)) {
-		flush_now(tower);
+		if (deep) {
+			deep->ops->flush_due(deep->layer);
+		}
+		slots_flush(tower->slots);
 		slots_flush_done(tower->slots);
 	}
 	follow_flushes(tower);
@@ -121,7 +136,7 @@ bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 
 	bool peeked = batch->n_items == 1 && batch->items[0].answer == LAYER_MISS;
 
-	keep_up(tower);
+	tower_keep_up(tower);
 	for (size_t i = 0; i < batch->n_items; i++) {
 		struct layer_item *item = &batch->items[i];
 
@@ -166,6 +181,9 @@ void tower_read_end(struct tower *tower, struct layer_batch *batch)
 	while (batch->at < tower->n_layers && batch->n_hits < batch->n_items) {
 		ask(tower, batch, batch->at++);
 	}
+	if (tower_deep(tower) && batch->at == tower->n_layers && !batch->probe) {
+		tower_promote(tower, batch);
+	}
 	if (batch->n_hits == above || batch->probe) {
 		return;
 	}
@@ -180,72 +198,6 @@ void tower_read_end(struct tower *tower, struct layer_batch *batch)
 	}
 }
 
-/* Tells the layers with this capability what became of a write. */
-static void tell(struct tower *tower, const struct layer_write *write, unsigned capability)
-{
-	for (uint8_t i = 0; i < tower->n_layers; i++) {
-		const struct tower_layer *layer = &tower->layers[i];
-
-		if (layer->ops->capabilities & capability) {
-			layer->ops->written(layer->layer, write);
-		}
-	}
-}
-
-/*
- * Shared layers know no order: of two writes that overlap, the later one at
- * memcached may be the earlier one there.  So a value goes there only from a
- * writer that is alone, and is forgotten again if somebody came meanwhile.
- */
-static void tell_shared(struct tower *tower, struct layer_write *write,
-			const struct slots_ticket *ticket)
-{
-	bool stored = write->outcome == LAYER_DONE && slots_alone(tower->slots, ticket) &&
-		      !slots_flush_pending(tower->slots);
-
-	write->slot = LAYER_SLOT_BUSY;
-	if (write->outcome == LAYER_DONE && !stored) {
-		write->outcome = LAYER_DROPPED;
-	}
-	tell(tower, write, LAYER_SHARED);
-	if (stored && (!slots_alone(tower->slots, ticket) || slots_flush_pending(tower->slots))) {
-		write->outcome = LAYER_DROPPED;
-		tell(tower, write, LAYER_SHARED);
-	}
-}
-
-/* What is shared by many must be told before the slot is left, what is private after it. */
-static void settle(struct tower *tower, struct layer_write *write,
-		   const struct slots_ticket *ticket, struct slots_doubts **doubts)
-{
-	enum layer_outcome outcome = write->outcome;
-
-	/* Only a writer that is alone knows that its expiry is the one in force. */
-	if (write->changes_expiry && (outcome == LAYER_DONE || outcome == LAYER_UNCERTAIN)) {
-		slots_note_end(tower->slots, write->key.hash, write->deadline_ns,
-			       outcome == LAYER_UNCERTAIN || write->may_keep_expiry ||
-				       !slots_alone(tower->slots, ticket));
-	}
-	tell_shared(tower, write, ticket);
-	if (!open_writes_close(ticket)) {
-		write->slot = LAYER_SLOT_BUSY;
-	} else if (outcome == LAYER_UNCERTAIN) {
-		slots_doubt(tower->slots, ticket, doubts);
-	} else {
-		write->slot = slots_leave(tower->slots, ticket);
-	}
-	write->outcome = outcome;
-	budget_keep(tower);
-	tell(tower, write, LAYER_PRIVATE);
-}
-
-static void enter(struct tower *tower, uint64_t hash, int64_t deadline_ns,
-		  struct slots_ticket *ret_ticket)
-{
-	slots_enter(tower->slots, hash, deadline_ns, ret_ticket);
-	open_writes_add(tower->slots, ret_ticket);
-}
-
 void tower_abandoned(const void *end)
 {
 	struct tower *tower = atomic_load_explicit(&tower_now, memory_order_acquire);
@@ -253,51 +205,23 @@ void tower_abandoned(const void *end)
 	open_writes_abandon(end);
 	for (uint8_t i = 0; tower && i < tower->n_layers; i++) {
 		if (tower->layers[i].ops->abandoned) {
-			tower->layers[i].ops->abandoned(tower->layers[i].layer);
+			tower->layers[i].ops->abandoned(tower->layers[i].layer, end);
 		}
 	}
 }
 
-void tower_write(struct tower *tower, struct layer_write *write, struct slots_doubts **doubts)
+void tower_flush(struct tower *tower, const char *const *servers, size_t n, int64_t delay_s,
+		 enum layer_outcome (*call)(void *), void *arg)
 {
-	const struct tower_layer *authority = &tower->layers[tower->authority];
-	struct slots_ticket ticket;
-
-	keep_up(tower);
-	if (write->changes_expiry) {
-		write->exptime = expiry_cap(write->exptime, tower->config.memcached_ttl);
-	}
-	/* Before the call: the value must not outlive memcached's, which counts from later on. */
-	write->deadline_ns = expiry_deadline_ns(write->exptime);
-	enter(tower, write->key.hash, write->changes_expiry ? write->deadline_ns : CLOCK_NEVER,
-	      &ticket);
-	authority->ops->write(authority->layer, write);
-	settle(tower, write, &ticket, doubts);
-}
-
-void tower_change(struct tower *tower, const struct layer_key *key,
-		  enum layer_outcome (*call)(void *), void *arg, struct slots_doubts **doubts)
-{
-	struct layer_write write = { .verb = LAYER_TOUCH, .key = *key };
-	struct slots_ticket ticket;
-
-	keep_up(tower);
-	enter(tower, key->hash, CLOCK_NEVER, &ticket);
-	write.outcome = call(arg);
-	if (write.outcome != LAYER_UNCERTAIN && write.outcome != LAYER_UNSENT) {
-		write.outcome = LAYER_DROPPED;
-	}
-	settle(tower, &write, &ticket, doubts);
-}
-
-void tower_flush(struct tower *tower, int64_t delay_s, enum layer_outcome (*call)(void *),
-		 void *arg)
-{
+	const struct tower_layer *deep = tower_deep(tower);
 	int64_t deadline = expiry_deadline_ns(delay_s);
 	bool later = deadline != CLOCK_NEVER && deadline > clock_now_ns();
 	enum layer_outcome outcome;
 
 	if (later) {
+		if (deep) {
+			deep->ops->flush_later(deep->layer, servers, n);
+		}
 		slots_flush_later(tower->slots, deadline - FLUSH_SPREAD_NS,
 				  deadline + FLUSH_SPREAD_NS);
 	}
@@ -309,12 +233,15 @@ void tower_flush(struct tower *tower, int64_t delay_s, enum layer_outcome (*call
 		int64_t now = clock_now_ns();
 
 		/* It may take effect at any moment: nothing is served until it has. */
+		if (deep) {
+			deep->ops->flush_later(deep->layer, servers, n);
+		}
 		slots_flush_later(tower->slots, now, now + SLOTS_SENT_NS);
 	}
-	flush_now(tower);
+	flush_now(tower, servers, n);
 }
 
-void tower_forget_all(struct tower *tower)
+void tower_forget_all(struct tower *tower, const char *const *servers, size_t n)
 {
-	flush_now(tower);
+	flush_now(tower, servers, n);
 }

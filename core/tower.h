@@ -36,6 +36,13 @@ struct tower {
 	uint8_t authority;		/* place of the memcached layer */
 	_Atomic int64_t budget_next_ns; /* core/budget.h */
 	_Atomic uint64_t flushes;	/* of the domain, as far as private layers have followed */
+	struct tower_seen *seen; /* of the domain; NULL: nothing is put back for coming again */
+};
+
+/* Deep hits seen lately, by hash: what comes again is worth its place in memcached. */
+#define TOWER_SEEN_KEYS 4096
+struct tower_seen {
+	_Atomic uint32_t tags[TOWER_SEEN_KEYS];
 };
 
 /*
@@ -96,7 +103,8 @@ void tower_read_end(struct tower *tower, struct layer_batch *batch);
 
 /*
  * A write: verb, key, value, flags, exptime, changes_expiry, may_keep_expiry,
- * program are set.  Where its outcome is LAYER_UNCERTAIN the key's slot stays
+ * program are set.  A delete that is LAYER_DONE though `absent` deleted what only
+ * a deeper layer had.  Where its outcome is LAYER_UNCERTAIN the key's slot stays
  * entered and is added to *doubts, which the caller keeps for the handle:
  * slots_settle() when a later answer on it says that all has happened,
  * slots_sent() when all was sent, slots_abandon() when the handle ends.
@@ -111,11 +119,11 @@ void tower_change(struct tower *tower, const struct layer_key *key,
 		  enum layer_outcome (*call)(void *), void *arg, struct slots_doubts **doubts);
 
 /*
- * Around a real flush, `delay_s` as the program gave it (0 at once): when it
- * takes effect nothing of before comes out of any layer.
+ * Around a real flush of these servers (NULL: of any), `delay_s` as the program gave it (0 at
+ * once): when it takes effect nothing of before comes out of any layer.
  */
-void tower_flush(struct tower *tower, int64_t delay_s, enum layer_outcome (*call)(void *),
-		 void *arg);
+void tower_flush(struct tower *tower, const char *const *servers, size_t n, int64_t delay_s,
+		 enum layer_outcome (*call)(void *), void *arg);
 
 /*
  * The calling thread has left calls in the middle: a handler of the program has
@@ -124,7 +132,10 @@ void tower_flush(struct tower *tower, int64_t delay_s, enum layer_outcome (*call
  */
 void tower_abandoned(const void *end);
 
-/* Nothing held in the domain is a hit any more: for calls nobody can follow. */
-void tower_forget_all(struct tower *tower);
+/*
+ * Nothing held in the domain is a hit any more, nor what deeper layers hold of
+ * these servers: for calls nobody can follow.
+ */
+void tower_forget_all(struct tower *tower, const char *const *servers, size_t n);
 
 #endif

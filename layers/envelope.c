@@ -4,15 +4,12 @@
 
 #include "base/hash.h"
 
-static const uint8_t magic[4] = { 'T', 'O', 'W', 'R' };
+static const uint8_t magic[3] = { 'T', 'W', 'R' };
 
 enum offset {
-	OFFSET_FORMAT = 4,
-	OFFSET_ZERO = 6,
-	OFFSET_FLAGS = 8,
-	OFFSET_LENGTH = 12,
-	OFFSET_EXPIRES = 16,
-	OFFSET_CHECKSUM = 24,
+	OFFSET_KIND = 3,
+	OFFSET_LENGTH = 4,
+	OFFSET_CHECKSUM = 8,
 };
 
 static void put(uint8_t *at, uint64_t number, unsigned n)
@@ -32,48 +29,91 @@ static uint64_t get(const uint8_t *at, unsigned n)
 	return number;
 }
 
-static uint64_t checksum(const uint8_t *header, const void *key, size_t n_key, const void *value,
-			 size_t n_value)
+static uint64_t checksum(const uint8_t *header, const struct envelope_name *name, const void *bytes,
+			 size_t n)
 {
 	uint64_t hash = hash_bytes(header, OFFSET_CHECKSUM);
 
-	hash = hash_more(hash, key, n_key);
-	return hash_more(hash, value, n_value);
+	hash = hash_more(hash, name->key, name->n_key);
+	return hash_more(hash_mix(hash, name->token), bytes, n);
 }
 
-void envelope_encode(const struct envelope *envelope, const void *key, size_t n_key,
-		     uint8_t ret_header[ENVELOPE_HEADER_BYTES])
+void envelope_encode(enum envelope_kind kind, const struct envelope_name *name, const void *bytes,
+		     uint32_t n, uint8_t ret_header[ENVELOPE_HEADER_BYTES])
 {
 	memcpy(ret_header, magic, sizeof(magic));
-	put(ret_header + OFFSET_FORMAT, ENVELOPE_FORMAT, 2);
-	put(ret_header + OFFSET_ZERO, 0, 2);
-	put(ret_header + OFFSET_FLAGS, envelope->flags, 4);
-	put(ret_header + OFFSET_LENGTH, envelope->n_value, 4);
-	put(ret_header + OFFSET_EXPIRES, envelope->expires_ms, 8);
-	put(ret_header + OFFSET_CHECKSUM,
-	    checksum(ret_header, key, n_key, envelope->value, envelope->n_value), 8);
+	ret_header[OFFSET_KIND] = (uint8_t)kind;
+	put(ret_header + OFFSET_LENGTH, n, 4);
+	put(ret_header + OFFSET_CHECKSUM, checksum(ret_header, name, bytes, n), 8);
 }
 
-enum envelope_status envelope_decode(const void *bytes, size_t n, const void *key, size_t n_key,
-				     struct envelope *ret_envelope)
+static enum envelope_status check_one(const uint8_t *at, size_t n_left, bool is_first,
+				      const struct envelope_name *name, size_t *ret_n)
 {
-	const uint8_t *header = bytes;
-	size_t n_value;
+	size_t n;
 
-	if (n < ENVELOPE_HEADER_BYTES || memcmp(header, magic, sizeof(magic)) != 0 ||
-	    get(header + OFFSET_FORMAT, 2) != ENVELOPE_FORMAT ||
-	    get(header + OFFSET_ZERO, 2) != 0) {
+	if (n_left < ENVELOPE_HEADER_BYTES || memcmp(at, magic, sizeof(magic)) != 0) {
 		return ENVELOPE_FOREIGN;
 	}
-	n_value = n - ENVELOPE_HEADER_BYTES;
-	if (get(header + OFFSET_LENGTH, 4) != n_value ||
-	    get(header + OFFSET_CHECKSUM, 8) !=
-		    checksum(header, key, n_key, header + ENVELOPE_HEADER_BYTES, n_value)) {
+	if (is_first ? at[OFFSET_KIND] != ENVELOPE_WHOLE
+		     : at[OFFSET_KIND] != ENVELOPE_AFTER && at[OFFSET_KIND] != ENVELOPE_BEFORE) {
+		return ENVELOPE_FOREIGN;
+	}
+	n = get(at + OFFSET_LENGTH, 4);
+	if (n > n_left - ENVELOPE_HEADER_BYTES ||
+	    get(at + OFFSET_CHECKSUM, 8) != checksum(at, name, at + ENVELOPE_HEADER_BYTES, n)) {
 		return ENVELOPE_DAMAGED;
 	}
-	ret_envelope->flags = (uint32_t)get(header + OFFSET_FLAGS, 4);
-	ret_envelope->expires_ms = get(header + OFFSET_EXPIRES, 8);
-	ret_envelope->value = header + ENVELOPE_HEADER_BYTES;
-	ret_envelope->n_value = (uint32_t)n_value;
+	*ret_n = n;
 	return ENVELOPE_OK;
+}
+
+enum envelope_status envelope_check(const void *body, size_t n_body,
+				    const struct envelope_name *name, uint32_t segments,
+				    uint32_t length)
+{
+	const uint8_t *at = body;
+	const uint8_t *end = at + n_body;
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < segments; i++) {
+		size_t n = 0;
+		enum envelope_status status = check_one(at, (size_t)(end - at), i == 0, name, &n);
+
+		if (status != ENVELOPE_OK) {
+			return status;
+		}
+		sum += n;
+		at += ENVELOPE_HEADER_BYTES + n;
+	}
+	return at == end && sum == length ? ENVELOPE_OK : ENVELOPE_DAMAGED;
+}
+
+void envelope_decode(const void *body, size_t n_body, char *ret_value)
+{
+	const uint8_t *begin = body;
+	const uint8_t *end = begin + n_body;
+	size_t before = 0;
+	char *front;
+	char *back;
+
+	for (const uint8_t *at = begin; at < end;) {
+		size_t n = get(at + OFFSET_LENGTH, 4);
+
+		before += at[OFFSET_KIND] == ENVELOPE_BEFORE ? n : 0;
+		at += ENVELOPE_HEADER_BYTES + n;
+	}
+	front = back = ret_value + before;
+	for (const uint8_t *at = begin; at < end;) {
+		size_t n = get(at + OFFSET_LENGTH, 4);
+
+		if (at[OFFSET_KIND] == ENVELOPE_BEFORE) {
+			front -= n;
+			memcpy(front, at + ENVELOPE_HEADER_BYTES, n);
+		} else {
+			memcpy(back, at + ENVELOPE_HEADER_BYTES, n);
+			back += n;
+		}
+		at += ENVELOPE_HEADER_BYTES + n;
+	}
 }

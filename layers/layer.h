@@ -113,6 +113,19 @@ enum layer_outcome {
 	LAYER_UNSENT,	 /* refused by the client library: nothing was sent */
 };
 
+/* What a deep layer has of a key that is being written. */
+enum layer_found {
+	LAYER_FOUND_UNKNOWN, /* it cannot say, or not for certain: nothing is built on it */
+	LAYER_FOUND_NOTHING,
+	LAYER_FOUND_VALUE, /* the one that was in force before this write */
+};
+
+/* What a deep layer keeps of one write from announce to commit; on the caller's stack. */
+#define LAYER_MARK_BYTES 1536
+struct layer_mark {
+	_Alignas(16) unsigned char bytes[LAYER_MARK_BYTES];
+};
+
 struct layer_write {
 	enum layer_verb verb;
 	struct layer_key key;
@@ -128,12 +141,22 @@ struct layer_write {
 
 	void *program; /* the call itself, for the authority */
 	enum layer_outcome outcome;
+
+	bool no_create;	 /* a counter that is not there is not to be made */
+	bool again;	 /* the same call was made before, inside this one */
+	bool absent;	 /* out: refused because memcached has nothing under the key */
+	uint64_t number; /* out: what a counter is now, where it was done */
+
+	struct layer_mark *mark; /* the deep layer's; NULL where there is none */
+	enum layer_found found;
+	bool created; /* the counter was not there in any layer, and was made */
+	bool alone;   /* for commit: no other write and no flush overlapped this one */
 };
 
 enum layer_capability {
 	LAYER_AUTHORITY = 1 << 0, /* the program's own memcached: exactly one layer of a walk */
 	LAYER_PRIVATE = 1 << 1,	  /* of this process: told of a write after its slot was left */
-	LAYER_SHARED = 1 << 2,	  /* of many: told of a write before its slot is left */
+	LAYER_SHARED = 1 << 2,	  /* of many */
 	LAYER_DEEP = 1 << 3,	  /* asked only where the authority answered with a clean miss */
 };
 
@@ -174,14 +197,56 @@ struct layer_ops {
 	 */
 	void (*fill)(struct layer *layer, const struct layer_batch *batch, uint8_t own);
 
-	/* The authority only: makes the program's call and sets outcome. */
+	/* The authority only: makes the program's call and sets outcome, absent, number. */
 	void (*write)(struct layer *layer, struct layer_write *write);
 
 	/*
-	 * The authority answered a write.  Afterwards the layer holds the new
-	 * value or nothing under that key, never what was there before.
+	 * The authority only: adds the item's value where there is none, with an
+	 * exptime as memcached takes it.  For the read or the write (the other is
+	 * NULL) whose program it is.  False: that cannot be told of this handle.
+	 */
+	bool (*put_back)(struct layer *layer, const struct layer_batch *batch,
+			 const struct layer_write *write, const struct layer_item *item,
+			 int64_t exptime);
+
+	/* The same who put back, too late: deletes the key. */
+	void (*take_back)(struct layer *layer, const struct layer_batch *batch,
+			  const struct layer_write *write, const struct layer_item *item);
+
+	/*
+	 * The authority answered a write and its slot was left.  Afterwards the
+	 * layer holds the new value or nothing under that key, never what was
+	 * there before.  LAYER_PRIVATE only.
 	 */
 	void (*written)(struct layer *layer, const struct layer_write *write);
+
+	/*
+	 * LAYER_DEEP: its part in a write, by the writer's thread, in this order,
+	 * `mark` of the write always set.
+	 *
+	 * announce: before the slot is entered.  Should the process die from here
+	 * on, what the layer has of the key is not read before it was made safe.
+	 */
+	void (*announce)(struct layer *layer, struct layer_write *write);
+
+	/* Optional, in the slot: sets `found` without touching anything. */
+	void (*look)(struct layer *layer, struct layer_write *write);
+
+	/* In the slot: what the layer has of the key is to be unreadable; does not wait. */
+	void (*mark)(struct layer *layer, struct layer_write *write);
+
+	/* Waits for that, and sets `found`; whatever fails, nobody reads an old value. */
+	void (*marked)(struct layer *layer, struct layer_write *write);
+
+	/* The value that was found, into the item (value from the allocator); false: it is gone. */
+	bool (*recall)(struct layer *layer, struct layer_write *write,
+		       const struct layer_allocator *allocator, struct layer_item *item);
+
+	/*
+	 * After the slot was left, with outcome and alone: the layer may hold
+	 * what memcached has now.  Does not wait for an answer.
+	 */
+	void (*commit)(struct layer *layer, struct layer_write *write);
 
 	/* Holds nothing of any key any more.  NULL: nothing to do. */
 	void (*flush)(struct layer *layer);
@@ -192,6 +257,13 @@ struct layer_ops {
 	 */
 	void (*set_budget)(struct layer *layer, uint64_t max_bytes);
 
+	/* LAYER_DEEP: of any key of these memcached servers; NULL: of all there are. */
+	void (*flush_servers)(struct layer *layer, const char *const *servers, size_t n);
+
+	/* A flush was announced for these; and: its time has come. */
+	void (*flush_later)(struct layer *layer, const char *const *servers, size_t n);
+	void (*flush_due)(struct layer *layer);
+
 	/* Frees everything; NULL in *layer afterwards.  NULL is accepted. */
 	void (*close)(struct layer **layer);
 
@@ -200,7 +272,7 @@ struct layer_ops {
 	 * jumped out of them, or the thread was cancelled.  Whatever it had taken of
 	 * the layer (locks, connections) is given back.  NULL: it takes nothing.
 	 */
-	void (*abandoned)(struct layer *layer);
+	void (*abandoned)(struct layer *layer, const void *end);
 
 	/*
 	 * Around a fork; each may be NULL.  prepare: takes the layer's locks, so

@@ -371,13 +371,45 @@ enum layer_outcome memcached_outcome(const memcached_st *handle, memcached_retur
 	}
 }
 
+/* Refused because nothing is there, and not because something is. */
+static bool is_absent(const struct layer_write *write, memcached_return_t rc)
+{
+	return rc == MEMCACHED_NOTFOUND || (rc == MEMCACHED_NOTSTORED && write->verb != LAYER_ADD);
+}
+
+/* The call once, with the counter where we can read it. */
+static void perform_once(struct layer_write *write, struct memcached_call *call)
+{
+	bool counts = write->verb == LAYER_INCREMENT || write->verb == LAYER_DECREMENT;
+	uint64_t *counter = call->counter;
+	time_t expiration = call->expiration;
+
+	if (write->again) {
+		/* For the program this is the same call. */
+		call->handle->query_id--;
+	}
+	if (counts && counter == NULL) {
+		call->counter = &write->number;
+	}
+	if (write->no_create) {
+		call->expiration = (time_t)MEMCACHED_EXPIRATION_NOT_ADD;
+	}
+	memcached_perform(write->verb, call);
+	if (counts && counter) {
+		write->number = *counter;
+	}
+	call->counter = counter;
+	call->expiration = expiration;
+}
+
 static void memcached_write(struct layer *layer, struct layer_write *write)
 {
 	struct memcached_call *call = write->program;
 
 	call->expiration = (time_t)write->exptime;
-	memcached_perform(write->verb, call);
+	perform_once(write, call);
 	write->outcome = memcached_outcome(call->handle, call->rc);
+	write->absent = write->outcome == LAYER_REFUSED && is_absent(write, call->rc);
 	if (write->outcome == LAYER_DONE && write->verb <= LAYER_CAS) {
 		counter_add(&(*layer->counters)->fills, 1);
 	}
@@ -388,6 +420,86 @@ static void memcached_write(struct layer *layer, struct layer_write *write)
 			counter_add(&(*layer->counters)->timeouts, 1);
 		}
 	}
+}
+
+/* --- putting back --- */
+
+/* Whose program it is: that of the read, or of the write. */
+struct target {
+	memcached_st *handle;
+	bool by_key;
+	const char *group;
+	size_t n_group;
+};
+
+static struct target target_of(const struct layer_batch *batch, const struct layer_write *write)
+{
+	if (batch) {
+		const struct memcached_read *read = batch->program;
+
+		return (struct target){ read->handle, read->by_key, read->group, read->n_group };
+	}
+	const struct memcached_call *call = write->program;
+
+	return (struct target){ call->handle, call->by_key, call->group, call->n_group };
+}
+
+/* Where the answer comes at once and is the call's own. */
+static bool answers(const struct layer_batch *batch, const struct target *to)
+{
+	const struct memcached_read *read = batch ? batch->program : NULL;
+
+	return to->handle->flags.reply && !to->handle->flags.buffer_requests &&
+	       !to->handle->flags.use_udp && !(to->by_key && to->group == NULL) &&
+	       !(read && read->unread);
+}
+
+static bool memcached_put_back(struct layer *layer, const struct layer_batch *batch,
+			       const struct layer_write *write, const struct layer_item *item,
+			       int64_t exptime)
+{
+	struct target to = target_of(batch, write);
+	uint64_t query_id = to.handle->query_id;
+	const char *key = program_key(item);
+	size_t n_key = program_key_length(item);
+	const char *value = item->n_value ? item->value : "";
+	memcached_return_t rc;
+
+	if (!answers(batch, &to)) {
+		return false;
+	}
+	rc = to.by_key ? memcached_real.memcached_add_by_key(to.handle, to.group, to.n_group, key,
+							     n_key, value, item->n_value,
+							     (time_t)exptime, item->flags)
+		       : memcached_real.memcached_add(to.handle, key, n_key, value, item->n_value,
+						      (time_t)exptime, item->flags);
+	/* For the program it was no call. */
+	to.handle->query_id = query_id;
+	counter_add(rc == MEMCACHED_SUCCESS ? &(*layer->counters)->fills
+					    : &(*layer->counters)->rejected,
+		    1);
+	return rc == MEMCACHED_SUCCESS;
+}
+
+static void memcached_take_back(struct layer *layer, const struct layer_batch *batch,
+				const struct layer_write *write, const struct layer_item *item)
+{
+	struct target to = target_of(batch, write);
+	uint64_t query_id = to.handle->query_id;
+	const char *key = program_key(item);
+	size_t n_key = program_key_length(item);
+
+	if (!answers(batch, &to)) {
+		return;
+	}
+	if (to.by_key) {
+		memcached_real.memcached_delete_by_key(to.handle, to.group, to.n_group, key, n_key,
+						       0);
+	} else {
+		memcached_real.memcached_delete(to.handle, key, n_key, 0);
+	}
+	to.handle->query_id = query_id;
+	counter_add(&(*layer->counters)->invalidated, 1);
 }
 
 struct layer *memcached_open(struct layer_counters **counters)
@@ -412,5 +524,7 @@ const struct layer_ops memcached_ops = {
 	.get = memcached_get_batch,
 	.submit = memcached_submit,
 	.write = memcached_write,
+	.put_back = memcached_put_back,
+	.take_back = memcached_take_back,
 	.close = memcached_close,
 };

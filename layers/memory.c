@@ -371,7 +371,7 @@ static void memory_flush(struct layer *layer)
 }
 
 /* A change that was left in the middle: nothing of it can be trusted. */
-static void memory_abandoned(struct layer *layer)
+static void memory_abandoned(struct layer *layer, const void *end)
 {
 	if (lock_is_mine(&layer->lock)) {
 		flush_locked(layer);

@@ -1,230 +1,89 @@
 #include "layers/redis.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "layers/envelope.h"
-#include "layers/redis_answers.h"
+#include "base/hash.h"
 #include "layers/redis_read.h"
 #include "layers/redis_session.h"
-
-/* A write is repeated where the generation changed, and where there was no room. */
-#define TURNS_MAX 3
-
-/* What is to be done about a write. */
-struct settling {
-	const struct layer_write *write;
-	bool stores;	     /* else forgets */
-	int64_t life_ms;     /* 0: for ever */
-	uint64_t expires_ms; /* 0: never */
-};
+#include "layers/redis_write.h"
 
 /*
- * Milliseconds that the value may live, 0 for ever, -1 where it is over.  Cut,
- * not rounded: Redis must not have it longer than memcached.
+ * Everything of these servers becomes unreachable: unclean first, so that it
+ * is for this domain whatever becomes of Redis, then a new generation.
  */
-static int64_t life_of(const struct layer *layer, const struct layer_write *write)
+static void renew(struct layer *layer, struct redis_session *session, bool *has_session,
+		  const char *server)
 {
-	int64_t now = clock_now_ns();
-	int64_t left = CLOCK_NEVER;
-	int64_t ttl_ns = layer->options.ttl_ns;
-
-	if (write->deadline_ns <= now) {
-		return -1;
-	}
-	if (write->deadline_ns != CLOCK_NEVER) {
-		left = write->deadline_ns - now;
-	}
-	if (ttl_ns && ttl_ns < left) {
-		left = ttl_ns;
-	}
-	if (left == CLOCK_NEVER) {
-		return 0;
-	}
-	return left < CLOCK_NS_PER_MS ? -1 : left / CLOCK_NS_PER_MS;
-}
-
-static bool is_value(const struct layer_write *write)
-{
-	switch (write->verb) {
-	case LAYER_SET:
-	case LAYER_ADD:
-	case LAYER_REPLACE:
-	case LAYER_CAS:
-		return write->outcome == LAYER_DONE && !write->key.private;
-	default:
-		return false;
-	}
-}
-
-static struct settling settling_of(const struct layer *layer, const struct layer_write *write)
-{
-	const struct redis_options *options = &layer->options;
-	struct settling settling = { .write = write };
-	bool fits = write->n_value >= options->min_item_bytes &&
-		    write->n_value <= options->max_item_bytes;
-
-	if (!is_value(write)) {
-		return settling;
-	}
-	if (!fits) {
-		counter_add(&(*layer->counters)->rejected, 1);
-		return settling;
-	}
-	settling.life_ms = life_of(layer, write);
-	settling.stores = settling.life_ms >= 0;
-	if (settling.life_ms > 0) {
-		settling.expires_ms = (uint64_t)(clock_wall_ms() + settling.life_ms);
-	}
-	return settling;
-}
-
-static void build_settling(const struct redis_session *session, const struct settling *settling)
-{
-	struct redis_wire *wire = session->connection->wire;
-	const struct layer_write *write = settling->write;
-	const struct envelope envelope = {
-		.flags = write->flags,
-		.expires_ms = settling->expires_ms,
-		.value = (const uint8_t *)write->value,
-		.n_value = (uint32_t)write->n_value,
-	};
-	uint8_t header[ENVELOPE_HEADER_BYTES];
-	char key[REDIS_KEY_MAX];
-	size_t n_key = redis_session_key(session, &write->key, key);
-
-	if (settling->stores) {
-		envelope_encode(&envelope, key, n_key, header);
-		redis_wire_command(wire, settling->life_ms ? 5 : 3);
-		redis_wire_text(wire, "SET");
-		redis_wire_arg(wire, key, n_key);
-		redis_wire_arg_pair(wire, header, sizeof(header), write->value, write->n_value);
-		if (settling->life_ms) {
-			redis_wire_text(wire, "PX");
-			redis_wire_number(wire, settling->life_ms);
-		}
-	} else {
-		redis_wire_command(wire, 2);
-		redis_wire_text(wire, "UNLINK");
-		redis_wire_arg(wire, key, n_key);
-	}
-	redis_session_ask_generation(session);
-}
-
-static void count_settled(const struct layer *layer, const struct settling *settling,
-			  const struct redis_answer *answer)
-{
-	struct layer_counters *counters = *layer->counters;
-
-	if (settling->stores) {
-		counter_add(&counters->fills, 1);
-	} else if (answer->number > 0) {
-		counter_add(&counters->invalidated, 1);
-	}
-}
-
-/*
- * One attempt.  *ret_settled: the key holds the new value or nothing, in the
- * generation that is in force.
- */
-static enum redis_wire_status settle_once(struct redis_session *session, struct settling *settling,
-					  bool *ret_settled)
-{
-	struct redis_generation *generation = &session->layer->generation;
-	struct redis_wire *wire = session->connection->wire;
-	struct redis_answers answers = { .permits_oom = settling->stores };
-	const struct redis_answer *done = &answers.list[0];
-	int64_t number;
+	struct redis_place *place = redis_session_place(layer, server);
 	enum redis_wire_status status;
+	uint64_t number;
 
-	build_settling(session, settling);
-	status = redis_wire_exchange(wire, redis_answers_take, &answers, session->deadline_ns);
-	if (status != REDIS_WIRE_OK) {
-		return status;
-	}
-	number = answers.list[1].number;
-	if (number != session->generation) {
-		redis_generation_note(generation, number);
-		if (number == 0) {
-			status = redis_generation_learn(generation, wire, session->deadline_ns,
-							&number);
-		}
-		redis_session_assume(session, number);
-		return status;
-	}
-	if (done->type == REDIS_WIRE_ERROR) {
-		/* No room for the new value; forgetting the old one needs none. */
-		counter_add(&(*session->layer->counters)->rejected, 1);
-		settling->stores = false;
-		return REDIS_WIRE_OK;
-	}
-	if (done->type != (settling->stores ? REDIS_WIRE_STATUS : REDIS_WIRE_INTEGER)) {
-		return REDIS_WIRE_REFUSED;
-	}
-	count_settled(session->layer, settling, done);
-	*ret_settled = true;
-	return REDIS_WIRE_OK;
-}
-
-static bool settle(struct layer *layer, struct settling *settling)
-{
-	struct redis_session session;
-	enum redis_wire_status status = REDIS_WIRE_OK;
-	bool settled = false;
-
-	if (!redis_session_begin(&session, layer, true)) {
-		return false;
-	}
-	for (int turn = 0; turn < TURNS_MAX && !settled && status == REDIS_WIRE_OK; turn++) {
-		status = settle_once(&session, settling, &settled);
-	}
-	redis_session_end(&session, status);
-	return settled;
-}
-
-/*
- * A write that memcached refused changed nothing there, so what Redis holds is
- * as right as it was: where memcached has the key it answers first, and where
- * it has lost it (replace, append, increment) the deep value is the last one
- * written.  A delete is different: NOTFOUND says that memcached had lost the
- * key, and the program's wish that it be gone must hold here too.
- */
-static bool is_nothing(const struct layer_write *write)
-{
-	return write->outcome == LAYER_UNSENT ||
-	       (write->outcome == LAYER_REFUSED && write->verb != LAYER_DELETE) ||
-	       !redis_session_can_name(&write->key);
-}
-
-static void redis_written(struct layer *layer, const struct layer_write *write)
-{
-	struct settling settling;
-
-	if (is_nothing(write)) {
+	if (place == NULL || place->server == NULL) {
+		redis_shared_soil(layer->shared,
+				  redis_shared_server(layer->shared, layer->store.hash, server));
+		redis_say_unmarked(layer);
 		return;
 	}
-	settling = settling_of(layer, write);
-	if (!settle(layer, &settling)) {
-		redis_generation_soil(&layer->generation);
+	redis_shared_soil(layer->shared, place->server);
+	redis_say_unmarked(layer);
+	if (*has_session) {
+		status = redis_place_learn(place, session->connection, true, session->deadline_ns,
+					   &number);
+		if (status != REDIS_WIRE_OK) {
+			redis_session_end(session, status);
+			*has_session = false;
+		}
+		redis_say_unmarked(layer);
 	}
 }
 
-static void redis_flush(struct layer *layer)
+static void redis_flush(struct layer *layer, const char *const *servers, size_t n)
 {
 	struct redis_session session;
-	enum redis_wire_status status;
+	bool has_session;
 
-	if (!redis_session_begin(&session, layer, true)) {
-		redis_generation_soil(&layer->generation);
+	if (servers == NULL) {
+		redis_shared_soil(layer->shared, NULL);
+		redis_say_unmarked(layer);
 		return;
 	}
-	status = redis_generation_renew(&layer->generation, session.connection->wire,
-					session.deadline_ns);
-	redis_session_end(&session, status);
-	if (status != REDIS_WIRE_OK) {
-		redis_generation_soil(&layer->generation);
+	has_session = redis_session_begin(&session, layer, true);
+	for (size_t i = 0; i < n; i++) {
+		renew(layer, &session, &has_session, servers[i]);
+	}
+	if (has_session) {
+		redis_session_end(&session, REDIS_WIRE_OK);
+	}
+}
+
+/* A flush was announced and takes effect now: whoever notices, for whom it concerns. */
+static void redis_flush_due(struct layer *layer)
+{
+	for (unsigned i = 0; i < REDIS_SERVERS_MAX; i++) {
+		struct redis_server *at = &layer->shared->servers[i];
+
+		if (atomic_load(&at->flush_due)) {
+			/* Soiled first: several processes may do so at once. */
+			redis_shared_soil(layer->shared, at);
+			atomic_store(&at->renew_at_ns, 0);
+			atomic_store(&at->flush_due, 0);
+		}
+	}
+}
+
+static void redis_flush_later(struct layer *layer, const char *const *servers, size_t n)
+{
+	for (unsigned i = 0; servers == NULL && i < REDIS_SERVERS_MAX; i++) {
+		atomic_store(&layer->shared->servers[i].flush_due, 1);
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct redis_server *at =
+			redis_shared_server(layer->shared, layer->store.hash, servers[i]);
+
+		if (at) {
+			atomic_store(&at->flush_due, 1);
+		}
 	}
 }
 
@@ -235,6 +94,7 @@ static void redis_close(struct layer **layer)
 	*layer = NULL;
 	if (old) {
 		redis_pool_close(&old->pool);
+		redis_places_free(&old->places);
 		free(old);
 	}
 }
@@ -249,14 +109,17 @@ static void redis_parent(struct layer *layer)
 	redis_pool_parent(layer->pool);
 }
 
-static void redis_abandoned(struct layer *layer)
+static void redis_abandoned(struct layer *layer, const void *end)
 {
 	redis_pool_abandoned(layer->pool);
+	redis_write_abandon(layer, end);
 }
 
 static void redis_child(struct layer *layer)
 {
 	redis_pool_child(layer->pool);
+	redis_record_child();
+	atomic_store(&layer->process, 0);
 }
 
 static void set_options(struct layer *layer, const struct redis_options *options)
@@ -270,7 +133,12 @@ static void set_options(struct layer *layer, const struct redis_options *options
 	}
 }
 
-struct layer *redis_open(const struct redis_options *options, struct redis_shared *shared,
+size_t redis_shared_bytes(void)
+{
+	return sizeof(struct redis_shared);
+}
+
+struct layer *redis_open(const struct redis_options *options, void *shared,
 			 struct layer_counters **counters, const char **ret_why)
 {
 	struct layer *layer;
@@ -284,25 +152,38 @@ struct layer *redis_open(const struct redis_options *options, struct redis_share
 		return NULL;
 	}
 	set_options(layer, options);
-	memcpy(layer->name_space, options->name_space, strlen(options->name_space) + 1);
-	snprintf(layer->generation.key, sizeof(layer->generation.key), "%s%llu:generation",
-		 layer->name_space, (unsigned long long)options->version);
-	layer->generation.shared = shared;
-	layer->generation.renew_every_ns = options->breaker_retry_ns;
+	memcpy(layer->store.name_space, options->name_space, strlen(options->name_space) + 1);
+	layer->store.version = options->version;
+	layer->shared = shared;
 	layer->counters = counters;
-	layer->pool = redis_pool_open(options, counters, ret_why);
+	layer->pool = redis_pool_open(options, layer->shared, counters, ret_why);
 	if (layer->pool == NULL) {
 		redis_close(&layer);
+		return NULL;
 	}
+	layer->store.hash = hash_mix(hash_mix(redis_pool_hash(layer->pool), options->version),
+				     hash_bytes(options->name_space, strlen(options->name_space)));
 	return layer;
+}
+
+void redis_abandon(void *shared, uint64_t process)
+{
+	redis_shared_abandon(shared, process);
 }
 
 const struct layer_ops redis_ops = {
 	.name = "redis",
 	.capabilities = LAYER_SHARED | LAYER_DEEP,
 	.get = redis_read,
-	.written = redis_written,
-	.flush = redis_flush,
+	.announce = redis_announce,
+	.look = redis_look,
+	.mark = redis_mark,
+	.marked = redis_marked,
+	.recall = redis_recall,
+	.commit = redis_commit,
+	.flush_servers = redis_flush,
+	.flush_later = redis_flush_later,
+	.flush_due = redis_flush_due,
 	.close = redis_close,
 	.abandoned = redis_abandoned,
 	.prepare = redis_prepare,

@@ -2,16 +2,17 @@
 
 #include "base/clock.h"
 
-bool redis_breaker_rests(struct redis_breaker *breaker)
+bool redis_breaker_rests(const struct redis_breaker *breaker)
 {
-	int64_t until = atomic_load(&breaker->open_until_ns);
+	int64_t until = atomic_load(&breaker->state->open_until_ns);
 
 	return until != 0 && clock_now_ns() < until;
 }
 
 enum redis_breaker_answer redis_breaker_enter(struct redis_breaker *breaker)
 {
-	int64_t until = atomic_load(&breaker->open_until_ns);
+	struct redis_breaker_state *state = breaker->state;
+	int64_t until = atomic_load(&state->open_until_ns);
 	int64_t now;
 	int64_t wait = breaker->retry_ns;
 
@@ -26,17 +27,32 @@ enum redis_breaker_answer redis_breaker_enter(struct redis_breaker *breaker)
 	if (wait < breaker->probe_ns) {
 		wait = breaker->probe_ns;
 	}
-	return atomic_compare_exchange_strong(&breaker->open_until_ns, &until, now + wait)
+	return atomic_compare_exchange_strong(&state->open_until_ns, &until, now + wait)
 		       ? REDIS_BREAKER_PROBE
 		       : REDIS_BREAKER_REST;
 }
 
-bool redis_breaker_open(struct redis_breaker *breaker)
+bool redis_breaker_failed(struct redis_breaker *breaker, bool at_once)
 {
-	return atomic_exchange(&breaker->open_until_ns, clock_now_ns() + breaker->retry_ns) == 0;
+	struct redis_breaker_state *state = breaker->state;
+	int64_t now = clock_now_ns();
+	int64_t since = 0;
+	bool first = atomic_compare_exchange_strong(&state->failing_since_ns, &since, now);
+
+	if (!at_once && atomic_load(&state->open_until_ns) == 0 &&
+	    (first || now - since < breaker->patience_ns)) {
+		return false;
+	}
+	return atomic_exchange(&state->open_until_ns, now + breaker->retry_ns) == 0;
 }
 
-bool redis_breaker_close(struct redis_breaker *breaker)
+bool redis_breaker_answered(struct redis_breaker *breaker, bool probe)
 {
-	return atomic_exchange(&breaker->open_until_ns, 0) != 0;
+	struct redis_breaker_state *state = breaker->state;
+
+	/* Not written where nothing changes: every operation of the host comes here. */
+	if (atomic_load_explicit(&state->failing_since_ns, memory_order_relaxed)) {
+		atomic_store(&state->failing_since_ns, 0);
+	}
+	return probe && atomic_exchange(&state->open_until_ns, 0) != 0;
 }

@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "layers/envelope.h"
 #include "layers/redis_address.h"
-#include "layers/redis_breaker.h"
+#include "layers/redis_record.h"
 #include "layers/redis_url.h"
 
 /* Of what is no value: INFO is the longest. */
@@ -55,10 +56,20 @@ static size_t max_reply_bytes(const struct redis_options *options)
 	if (item > REDIS_ITEM_BYTES_MAX) {
 		item = REDIS_ITEM_BYTES_MAX;
 	}
-	return item + ENVELOPE_HEADER_BYTES + SMALL_REPLY_BYTES;
+	return item + (size_t)REDIS_SEGMENTS_MAX * ENVELOPE_HEADER_BYTES + SMALL_REPLY_BYTES;
 }
 
-struct redis_pool *redis_pool_open(const struct redis_options *options,
+uint64_t redis_pool_hash(const struct redis_pool *pool)
+{
+	const struct redis_url *url = &pool->url;
+	const char *where = url->is_unix ? url->path : url->host;
+
+	return hash_mix(hash_mix(hash_bytes(where, strlen(where)),
+				 hash_bytes(url->port, strlen(url->port))),
+			url->db);
+}
+
+struct redis_pool *redis_pool_open(const struct redis_options *options, struct redis_shared *shared,
 				   struct layer_counters **counters, const char **ret_why)
 {
 	unsigned n = options->max_connections ? options->max_connections : 1;
@@ -77,8 +88,12 @@ struct redis_pool *redis_pool_open(const struct redis_options *options,
 	}
 	lock_init(&pool->lock, LOCK_RANK_CONNECTIONS);
 	pthread_cond_init(&pool->freed, NULL);
-	pool->breaker.retry_ns = options->breaker_retry_ns;
-	pool->breaker.probe_ns = options->timeout_ns;
+	pool->breaker = (struct redis_breaker){
+		.state = redis_shared_breaker(shared, redis_pool_hash(pool)),
+		.retry_ns = options->breaker_retry_ns,
+		.probe_ns = options->timeout_ns,
+		.patience_ns = options->timeout_ns,
+	};
 	pool->counters = counters;
 	pool->connect_timeout_ns = options->connect_timeout_ns;
 	pool->max_reply_bytes = max_reply_bytes(options);
@@ -144,6 +159,7 @@ static struct redis_connection *reserve(struct redis_pool *pool, bool wait, int6
 	if (found) {
 		found->in_use = true;
 		atomic_store_explicit(&found->user, &self, memory_order_relaxed);
+		found->lease++;
 	}
 	lock_release(&pool->lock);
 	return found;
@@ -180,55 +196,78 @@ static void failed(struct redis_pool *pool, enum redis_wire_status status,
 	if (status == REDIS_WIRE_TIMEOUT) {
 		counter_add(&(*pool->counters)->timeouts, 1);
 	}
-	if (redis_breaker_open(&pool->breaker)) {
+	if (redis_breaker_failed(&pool->breaker, status == REDIS_WIRE_UNREACHABLE ||
+							 status == REDIS_WIRE_REFUSED)) {
 		log_failure(pool, status, wire);
 	}
 }
 
-/* What a new connection is told, and answers. */
+/* What a new connection is told, and answers: first it names itself, then this. */
+enum greeting_command { GREET_SERVER, GREET_REPLICATION, GREET_SCRIPTS };
+
 struct greeting {
-	size_t info; /* which command asks for the run id */
-	char *run;
+	size_t first; /* command of GREET_SERVER */
+	struct redis_connection *connection;
 };
 
-static bool read_run(const char *info, size_t n, char *ret_run)
+/* The beginning of a field's value, an id in hexadecimal. */
+static bool read_id(const struct redis_wire_reply *info, const char *field, char *ret_id)
 {
-	static const char field[] = "\nrun_id:";
-	const char *at = memmem(info, n, field, strlen(field));
-	const char *end = info + n;
+	const char *at = memmem(info->bytes, info->n, field, strlen(field));
+	const char *end = info->bytes + info->n;
 
-	if (at == NULL || end - at < (ptrdiff_t)(strlen(field) + REDIS_RUN_MAX - 1)) {
+	if (at == NULL || end - at < (ptrdiff_t)(strlen(field) + REDIS_ID_MAX - 1)) {
 		return false;
 	}
 	at += strlen(field);
-	for (unsigned i = 0; i + 1 < REDIS_RUN_MAX; i++) {
+	for (unsigned i = 0; i + 1 < REDIS_ID_MAX; i++) {
 		bool is_hex = (at[i] >= '0' && at[i] <= '9') || (at[i] >= 'a' && at[i] <= 'f');
 
 		if (!is_hex) {
 			return false;
 		}
 	}
-	memcpy(ret_run, at, REDIS_RUN_MAX - 1);
-	ret_run[REDIS_RUN_MAX - 1] = '\0';
+	memcpy(ret_id, at, REDIS_ID_MAX - 1);
+	ret_id[REDIS_ID_MAX - 1] = '\0';
 	return true;
 }
 
 static bool take_greeting(void *owner, const struct redis_wire_reply *reply)
 {
 	struct greeting *greeting = owner;
+	struct redis_connection *connection = greeting->connection;
+	struct redis_identity *identity = &connection->identity;
 
-	if (reply->command == greeting->info) {
-		return reply->type == REDIS_WIRE_STRING && !reply->is_element &&
-		       read_run(reply->bytes, reply->n, greeting->run);
+	if (reply->command < greeting->first) {
+		return reply->type == REDIS_WIRE_STATUS && !reply->is_element;
 	}
-	return reply->type == REDIS_WIRE_STATUS && !reply->is_element;
+	if (reply->command >= greeting->first + GREET_SCRIPTS) {
+		size_t script = reply->command - greeting->first - GREET_SCRIPTS;
+
+		return redis_scripts_take(&connection->scripts, (enum redis_script)script, reply);
+	}
+	if (reply->type != REDIS_WIRE_STRING || reply->is_element) {
+		return false;
+	}
+	return reply->command == greeting->first
+		       ? read_id(reply, "\nrun_id:", identity->run)
+		       : read_id(reply, "\nmaster_replid:", identity->replication);
 }
 
-static enum redis_wire_status greet(const struct redis_pool *pool, struct redis_wire *wire,
-				    char *ret_run, int64_t deadline_ns)
+static void ask_info(struct redis_wire *wire, const char *section)
+{
+	redis_wire_command(wire, 2);
+	redis_wire_text(wire, "INFO");
+	redis_wire_text(wire, section);
+}
+
+static enum redis_wire_status greet(const struct redis_pool *pool,
+				    struct redis_connection *connection, int64_t deadline_ns)
 {
 	const struct redis_url *url = &pool->url;
-	struct greeting greeting = { .run = ret_run };
+	struct redis_wire *wire = connection->wire;
+	struct greeting greeting = { .connection = connection };
+	enum redis_wire_status status;
 
 	if (*url->password) {
 		redis_wire_command(wire, *url->user ? 3 : 2);
@@ -237,18 +276,67 @@ static enum redis_wire_status greet(const struct redis_pool *pool, struct redis_
 			redis_wire_text(wire, url->user);
 		}
 		redis_wire_text(wire, url->password);
-		greeting.info++;
+		greeting.first++;
 	}
 	if (url->db) {
 		redis_wire_command(wire, 2);
 		redis_wire_text(wire, "SELECT");
 		redis_wire_number(wire, url->db);
-		greeting.info++;
+		greeting.first++;
 	}
-	redis_wire_command(wire, 2);
-	redis_wire_text(wire, "INFO");
-	redis_wire_text(wire, "server");
-	return redis_wire_exchange(wire, take_greeting, &greeting, deadline_ns);
+	ask_info(wire, "server");
+	ask_info(wire, "replication");
+	redis_scripts_load(wire);
+	status = redis_wire_exchange(wire, take_greeting, &greeting, deadline_ns);
+	connection->identity.db = url->db;
+	connection->knows_scripts = status == REDIS_WIRE_OK;
+	connection->checked_ns = clock_now_ns();
+	return status;
+}
+
+static bool take_scripts(void *owner, const struct redis_wire_reply *reply)
+{
+	struct redis_connection *connection = owner;
+
+	return redis_scripts_take(&connection->scripts, (enum redis_script)reply->command, reply);
+}
+
+static bool take_check(void *owner, const struct redis_wire_reply *reply)
+{
+	struct redis_connection *connection = owner;
+	char id[REDIS_ID_MAX];
+
+	return reply->type == REDIS_WIRE_STRING && !reply->is_element &&
+	       read_id(reply, "\nmaster_replid:", id) &&
+	       strcmp(id, connection->identity.replication) == 0;
+}
+
+/* Whether a connection that was idle is what it was; seldom asks Redis itself. */
+static bool is_what_it_was(struct redis_connection *connection, int64_t deadline_ns)
+{
+	struct redis_wire *wire = connection->wire;
+	int64_t now = clock_now_ns();
+
+	if (!redis_wire_is_usable(wire)) {
+		return false;
+	}
+	if (!connection->knows_scripts) {
+		redis_scripts_load(wire);
+		if (redis_wire_exchange(wire, take_scripts, connection, deadline_ns) !=
+		    REDIS_WIRE_OK) {
+			return false;
+		}
+		connection->knows_scripts = true;
+	}
+	if (now - connection->checked_ns >= REDIS_CHECK_NS) {
+		ask_info(wire, "replication");
+		if (redis_wire_exchange(wire, take_check, connection, deadline_ns) !=
+		    REDIS_WIRE_OK) {
+			return false;
+		}
+		connection->checked_ns = now;
+	}
+	return true;
 }
 
 static struct redis_addresses *addresses_of(struct redis_pool *pool)
@@ -298,7 +386,7 @@ static bool connection_make(struct redis_pool *pool, struct redis_connection *co
 
 	atomic_store(&connection->wire, wire);
 	if (status == REDIS_WIRE_OK) {
-		status = greet(pool, wire, connection->run, deadline_ns);
+		status = greet(pool, connection, deadline_ns);
 	}
 	if (status != REDIS_WIRE_OK) {
 		failed(pool, status, wire);
@@ -326,7 +414,7 @@ struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int
 	answer = redis_breaker_enter(&pool->breaker);
 	connection->is_probe = answer == REDIS_BREAKER_PROBE;
 	if (answer != REDIS_BREAKER_REST) {
-		if (connection->wire && !redis_wire_is_usable(connection->wire)) {
+		if (connection->wire && !is_what_it_was(connection, deadline_ns)) {
 			disconnect(connection);
 		}
 		if (connection->wire || connection_make(pool, connection, deadline_ns)) {
@@ -337,14 +425,26 @@ struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int
 	return NULL;
 }
 
+bool redis_pool_holds(const struct redis_connection *connection, uint64_t lease)
+{
+	/* In this order: the lease is the user's alone. */
+	return atomic_load_explicit(&connection->user, memory_order_relaxed) == &self &&
+	       connection->lease == lease;
+}
+
 void redis_pool_put(struct redis_pool *pool, struct redis_connection *connection,
 		    enum redis_wire_status status)
 {
 	if (status != REDIS_WIRE_OK) {
 		failed(pool, status, connection->wire);
 		disconnect(connection);
-	} else if (connection->is_probe && redis_breaker_close(&pool->breaker)) {
-		log_line(LOG_LEVEL_WARN, "redis: answers again");
+	} else {
+		if (strcmp(redis_wire_owed_error(connection->wire), "NOSCRIPT") == 0) {
+			connection->knows_scripts = false;
+		}
+		if (redis_breaker_answered(&pool->breaker, connection->is_probe)) {
+			log_line(LOG_LEVEL_WARN, "redis: answers again");
+		}
 	}
 	release(pool, connection);
 }

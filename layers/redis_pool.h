@@ -3,8 +3,9 @@
  *
  * At most max_connections, made when first needed and kept.  Each belongs to
  * one thread between take and put.  A new one has said who it is (AUTH), is in
- * its database (SELECT) and knows which run of the server it talks to (INFO);
- * a connection cannot outlive its server, so that this never changes.
+ * its database (SELECT), knows which server it talks to (INFO) and has loaded the
+ * scripts.  A connection cannot outlive its server, but the server can become a
+ * replica and a master again: that is looked at once a second.
  *
  * The server's addresses are asked for once, by whoever connects first, and
  * kept: resolving a name has no deadline (use an address or a unix socket
@@ -22,29 +23,50 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "layers/redis.h"
+#include "layers/redis_breaker.h"
+#include "layers/redis_scripts.h"
+#include "layers/redis_shared.h"
 #include "layers/redis_wire.h"
 
-/* So much of a server's run id tells its runs apart; NUL included. */
-#define REDIS_RUN_MAX 17
+/* So much of a server's ids tells them apart; NUL included. */
+#define REDIS_ID_MAX 17
+
+/* Longer than any that is meant for a program to be seen in. */
+#define REDIS_CHECK_NS CLOCK_NS_PER_S
 
 /* Redis takes no string above 512 MB. */
 #define REDIS_ITEM_BYTES_MAX ((UINT64_C(512) << 20) - 4096)
 
 struct redis_pool;
 
+/* Which data this is: of what run, of what history, in which database. */
+struct redis_identity {
+	char run[REDIS_ID_MAX];
+	char replication[REDIS_ID_MAX];
+	unsigned db;
+};
+
 struct redis_connection {
 	_Atomic(struct redis_wire *) wire; /* NULL: not connected; a forked child looks at it */
-	char run[REDIS_RUN_MAX];
+	struct redis_identity identity;
+	struct redis_scripts scripts;
+	int64_t checked_ns; /* when the identity was last known to be right */
+	bool knows_scripts;
 	bool in_use;
 	bool is_probe;
 	int cancel_state;	    /* of the thread that uses it, before */
+	uint64_t lease;		    /* changes whenever it is taken; of its user */
 	_Atomic(const void *) user; /* that thread; relaxed, it looks for itself */
 };
 
-/* NULL like redis_open(), which hands on its arguments. */
-struct redis_pool *redis_pool_open(const struct redis_options *options,
+/* NULL like redis_open(), which hands on its arguments; `shared` is borrowed. */
+struct redis_pool *redis_pool_open(const struct redis_options *options, struct redis_shared *shared,
 				   struct layer_counters **counters, const char **ret_why);
+
+/* Of which Redis and database it is: the same in all processes. */
+uint64_t redis_pool_hash(const struct redis_pool *pool);
 
 /* No connection may be in use.  NULL in *pool afterwards. */
 void redis_pool_close(struct redis_pool **pool);
@@ -54,6 +76,9 @@ void redis_pool_close(struct redis_pool **pool);
  * none became so until the deadline, where `wait`), or connecting failed.
  */
 struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int64_t deadline_ns);
+
+/* Whether this thread has the connection as it was taken with this lease. */
+bool redis_pool_holds(const struct redis_connection *connection, uint64_t lease);
 
 /* Gives it back; `status` is how it went: anything but REDIS_WIRE_OK closes it. */
 void redis_pool_put(struct redis_pool *pool, struct redis_connection *connection,

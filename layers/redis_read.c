@@ -3,55 +3,134 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "layers/envelope.h"
-#include "layers/redis_answers.h"
 #include "layers/redis_session.h"
 
-#define MGET_KEYS 128
+/* Items in one MGET, and in one pipeline, between which others have their turn. */
+#define MGET_ITEMS 64
+#define PIPELINE_ITEMS 512
+
+/* Servers in one batch; items of others are not asked for. */
+#define PLACES_MAX 32
+
+struct asked_place {
+	struct redis_place *place;
+	uint64_t number; /* assumed; 0: nothing of it can be read */
+	bool is_same;
+};
 
 /* A read while its replies come in. */
 struct reading {
 	struct redis_session session;
 	struct layer_batch *batch;
-	size_t n_asked;
+	struct asked_place places[PLACES_MAX];
+	size_t n_places;
+	size_t first, end; /* items of this pipeline */
+	size_t n_asked;	   /* of them */
 	size_t n_answered;
-	size_t at;   /* the next item, or one before it that was not asked for */
-	bool is_old; /* the generation is another: nothing counts */
+	size_t at; /* the next item, or one before it that was not asked for */
+	struct redis_record record;
+	bool has_record;
+	const char *last_server; /* most items are of one: looked up once */
+	struct asked_place *last;
 };
 
-static bool is_asked(const struct layer_item *item)
+static bool is_candidate(const struct layer_item *item)
 {
-	return item->answer == LAYER_MISS && item->slot != LAYER_SLOT_BUSY && !item->key.private &&
-	       redis_session_can_name(&item->key);
+	return item->answer == LAYER_MISS && item->slot != LAYER_SLOT_BUSY && !item->key.private;
 }
 
-static size_t count_asked(const struct layer_batch *batch)
+static struct asked_place *find_place(struct reading *reading, const struct redis_place *place)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < batch->n_items; i++) {
-		n += is_asked(&batch->items[i]);
+	for (size_t i = 0; place && i < reading->n_places; i++) {
+		if (reading->places[i].place == place) {
+			return &reading->places[i];
+		}
 	}
-	return n;
+	return NULL;
 }
 
-/* The item whose reply comes next.  Answered ones are behind `at`. */
+static struct asked_place *place_of(struct reading *reading, const struct layer_item *item)
+{
+	if (item->key.server != reading->last_server) {
+		reading->last_server = item->key.server;
+		reading->last = find_place(
+			reading, redis_session_place(reading->session.layer, item->key.server));
+	}
+	return reading->last;
+}
+
+static bool is_asked(struct reading *reading, const struct layer_item *item)
+{
+	struct asked_place *at = is_candidate(item) ? place_of(reading, item) : NULL;
+
+	return at && at->number;
+}
+
+/*
+ * Readable as far as this process knows; a failure before this moment has been
+ * counted.
+ */
+static bool is_trusted(const struct redis_place *place)
+{
+	return redis_server_unclean(place->server) == 0 ||
+	       fault_planted(FAULT_failed_marks_forgotten);
+}
+
+static enum redis_wire_status add_place(struct reading *reading, struct redis_place *place)
+{
+	struct asked_place *added = &reading->places[reading->n_places];
+	enum redis_wire_status status;
+
+	*added = (struct asked_place){ .place = place };
+	reading->n_places++;
+	status = redis_session_number(&reading->session, place, &added->number);
+	if (status == REDIS_WIRE_OK && !is_trusted(place)) {
+		added->number = 0;
+	}
+	return status;
+}
+
+static enum redis_wire_status collect_places(struct reading *reading)
+{
+	struct layer *layer = reading->session.layer;
+	const struct redis_place *last = NULL;
+	enum redis_wire_status status = REDIS_WIRE_OK;
+
+	for (size_t i = 0; i < reading->batch->n_items && status == REDIS_WIRE_OK; i++) {
+		const struct layer_item *item = &reading->batch->items[i];
+		struct redis_place *place;
+
+		if (!is_candidate(item)) {
+			continue;
+		}
+		place = redis_session_place(layer, item->key.server);
+		if (place && place != last && !find_place(reading, place) &&
+		    reading->n_places < PLACES_MAX) {
+			status = add_place(reading, place);
+		}
+		last = place;
+	}
+	return status;
+}
+
+/* The item whose replies come next.  Answered ones are behind `at`. */
 static struct layer_item *next_item(struct reading *reading)
 {
 	struct layer_item *item = &reading->batch->items[reading->at++];
 
-	while (!is_asked(item)) {
+	while (!is_asked(reading, item)) {
 		item = &reading->batch->items[reading->at++];
 	}
 	return item;
 }
 
 /* When a value ends that ends at `expires_ms`; in the past where that is now. */
-static int64_t deadline_of(const struct layer *layer, uint64_t expires_ms)
+static int64_t deadline_of(uint64_t expires_ms)
 {
 	const int64_t most_ms = INT64_MAX / CLOCK_NS_PER_MS;
 	int64_t now = clock_now_ns();
-	int64_t ttl_ms = layer->options.ttl_ns / CLOCK_NS_PER_MS;
 	int64_t left_ms;
 
 	if (expires_ms == 0) {
@@ -60,83 +139,92 @@ static int64_t deadline_of(const struct layer *layer, uint64_t expires_ms)
 	/* The clock shows a millisecond that has begun. */
 	left_ms = expires_ms > (uint64_t)most_ms ? most_ms : (int64_t)expires_ms;
 	left_ms -= clock_wall_ms() + 1;
-	/* The writer's clock may be ahead of ours. */
-	if (ttl_ms && left_ms > ttl_ms) {
-		left_ms = ttl_ms;
-	}
 	return left_ms > (CLOCK_NEVER - now) / CLOCK_NS_PER_MS ? CLOCK_NEVER
 							       : now + left_ms * CLOCK_NS_PER_MS;
 }
 
-static enum layer_answer hand_over(struct layer_batch *batch, struct layer_item *item,
-				   const struct envelope *envelope, int64_t deadline_ns)
+enum layer_answer redis_read_value(struct layer *layer, const struct redis_record *record,
+				   const struct redis_key *key, const char *body, size_t n_body,
+				   const struct layer_allocator *allocator, struct layer_item *item)
 {
-	struct layer_allocator *allocator = &batch->allocator;
+	struct layer_counters *counters = *layer->counters;
+	const struct envelope_name name = { key->bytes, key->n, record->token };
+	int64_t deadline_ns = deadline_of(record->expires_ms);
 	char *value = NULL;
 
-	if (envelope->n_value > 0) {
-		value = allocator->alloc(allocator->owner, (size_t)envelope->n_value + 1);
-		if (value == NULL) {
-			return LAYER_DOWN;
-		}
-		memcpy(value, envelope->value, envelope->n_value);
-		value[envelope->n_value] = '\0';
-	}
-	item->value = value;
-	item->n_value = envelope->n_value;
-	item->flags = envelope->flags;
-	item->has_cas = false;
-	item->cas = 0;
-	item->deadline_ns = deadline_ns;
-	batch->n_hits++;
-	return LAYER_HIT;
-}
-
-static enum layer_answer take_value(struct reading *reading, struct layer_item *item,
-				    const struct redis_wire_reply *reply)
-{
-	struct layer *layer = reading->session.layer;
-	struct layer_counters *counters = *layer->counters;
-	struct envelope envelope;
-	char key[REDIS_KEY_MAX];
-	size_t n_key = redis_session_key(&reading->session, &item->key, key);
-	int64_t deadline_ns;
-
-	if (reply->type != REDIS_WIRE_STRING) {
-		return LAYER_MISS;
-	}
-	if (envelope_decode(reply->bytes, reply->n, key, n_key, &envelope) != ENVELOPE_OK) {
-		counter_add(&counters->errors, 1);
-		return LAYER_MISS;
-	}
-	deadline_ns = deadline_of(layer, envelope.expires_ms);
 	if (deadline_ns <= clock_now_ns()) {
 		counter_add(&counters->expired, 1);
 		return LAYER_MISS;
 	}
-	return hand_over(reading->batch, item, &envelope, deadline_ns);
+	if (envelope_check(body, n_body, &name, record->segments, record->length) != ENVELOPE_OK) {
+		counter_add(&counters->errors, 1);
+		return LAYER_MISS;
+	}
+	if (record->length > 0) {
+		value = allocator->alloc(allocator->owner, (size_t)record->length + 1);
+		if (value == NULL) {
+			return LAYER_DOWN;
+		}
+		envelope_decode(body, n_body, value);
+		value[record->length] = '\0';
+	}
+	item->value = value;
+	item->n_value = record->length;
+	item->flags = record->flags;
+	item->has_cas = false;
+	item->cas = 0;
+	item->deadline_ns = deadline_ns;
+	return LAYER_HIT;
 }
 
-/* Remembers another generation; false where what came is none. */
-static bool compare_generation(const struct redis_session *session,
-			       const struct redis_wire_reply *reply, bool *ret_is_old)
+static void take_record(struct reading *reading, const struct layer_item *item,
+			const struct asked_place *at, const struct redis_wire_reply *reply)
 {
-	int64_t number =
-		reply->type == REDIS_WIRE_STRING ? redis_answers_number(reply->bytes, reply->n) : 0;
+	struct redis_key key;
 
-	if (reply->is_element || (number == 0 && reply->type != REDIS_WIRE_NIL)) {
-		return false;
+	reading->has_record = false;
+	if (reply->type == REDIS_WIRE_STRING) {
+		redis_place_key(at->place, at->number, item->key.wire, item->key.n_wire, &key);
+		reading->has_record = redis_record_parse(reply->bytes, reply->n, key.bytes, key.n,
+							 &reading->record);
+		if (!reading->has_record && (reply->n == 0 || reply->bytes[0] != 'P')) {
+			counter_add(&(*reading->session.layer->counters)->errors, 1);
+		}
 	}
-	*ret_is_old = number != session->generation;
-	if (*ret_is_old) {
-		redis_generation_note(&session->layer->generation, number);
-	}
-	return true;
 }
 
-static size_t mget_keys(size_t n_left)
+static enum layer_answer take_body(struct reading *reading, struct layer_item *item,
+				   const struct asked_place *at,
+				   const struct redis_wire_reply *reply)
 {
-	return n_left < MGET_KEYS ? n_left : MGET_KEYS;
+	struct redis_key key;
+	enum layer_answer answer;
+
+	if (!reading->has_record || reply->type != REDIS_WIRE_STRING) {
+		return LAYER_MISS;
+	}
+	redis_place_key(at->place, at->number, item->key.wire, item->key.n_wire, &key);
+	answer = redis_read_value(reading->session.layer, &reading->record, &key, reply->bytes,
+				  reply->n, &reading->batch->allocator, item);
+	reading->batch->n_hits += answer == LAYER_HIT;
+	return answer;
+}
+
+static size_t mget_items(const struct reading *reading)
+{
+	size_t n_left = reading->n_asked - reading->n_answered;
+
+	return n_left < MGET_ITEMS ? n_left : MGET_ITEMS;
+}
+
+static bool take_place(struct reading *reading, const struct redis_wire_reply *reply)
+{
+	struct asked_place *at = &reading->places[reply->command];
+	enum redis_place_answer answer = redis_place_compare(
+		at->place, &reading->session.connection->identity, at->number, reply);
+
+	at->is_same = answer == REDIS_PLACE_SAME || fault_planted(FAULT_no_generation_check);
+	return answer != REDIS_PLACE_NONSENSE;
 }
 
 static bool take_reading(void *owner, const struct redis_wire_reply *reply)
@@ -144,77 +232,170 @@ static bool take_reading(void *owner, const struct redis_wire_reply *reply)
 	struct reading *reading = owner;
 	struct layer_counters *counters = *reading->session.layer->counters;
 	struct layer_item *item;
+	const struct asked_place *at;
 
-	if (reply->command == 0) {
-		return compare_generation(&reading->session, reply, &reading->is_old);
+	if (reply->command < reading->n_places) {
+		return !reply->is_element && take_place(reading, reply);
 	}
 	if (!reply->is_element) {
-		return reply->type == REDIS_WIRE_ARRAY &&
-		       reply->n == mget_keys(reading->n_asked - reading->n_answered);
+		return reply->type == REDIS_WIRE_ARRAY && reply->n == 2 * mget_items(reading);
 	}
 	if (reply->type != REDIS_WIRE_STRING && reply->type != REDIS_WIRE_NIL) {
 		return false;
 	}
 	item = next_item(reading);
+	at = place_of(reading, item);
+	if (reply->element % 2 == 0) {
+		take_record(reading, item, at, reply);
+		reading->at--;
+		return true;
+	}
 	reading->n_answered++;
-	if (!reading->is_old) {
-		item->answer = take_value(reading, item, reply);
+	if (at->is_same) {
+		item->answer = take_body(reading, item, at, reply);
 	}
 	counter_add(item->answer == LAYER_HIT ? &counters->hits : &counters->misses, 1);
 	return true;
 }
 
+static void build_item(struct redis_wire *wire, const struct asked_place *at,
+		       const struct layer_item *item)
+{
+	struct redis_key key;
+
+	redis_place_key(at->place, at->number, item->key.wire, item->key.n_wire, &key);
+	redis_wire_arg(wire, key.bytes, key.n);
+	key.bytes[key.kind] = 'b';
+	redis_wire_arg(wire, key.bytes, key.n);
+}
+
+/* Every deep pipeline asks for the generations it assumes. */
 static void build_reading(struct reading *reading)
 {
 	struct redis_wire *wire = reading->session.connection->wire;
-	const struct layer_item *item = reading->batch->items;
-	char key[REDIS_KEY_MAX];
+	size_t n = 0;
 
-	redis_session_ask_generation(&reading->session);
-	for (size_t i = 0; i < reading->n_asked; item++) {
-		if (!is_asked(item)) {
+	for (size_t i = 0; i < reading->n_places; i++) {
+		redis_place_ask(reading->places[i].place, wire);
+	}
+	for (size_t i = reading->first; i < reading->end; i++) {
+		const struct layer_item *item = &reading->batch->items[i];
+
+		if (!is_asked(reading, item)) {
 			continue;
 		}
-		if (i % MGET_KEYS == 0) {
-			redis_wire_command(wire, 1 + mget_keys(reading->n_asked - i));
+		if (n % MGET_ITEMS == 0) {
+			size_t n_left = reading->n_asked - n;
+
+			redis_wire_command(wire,
+					   1 + 2 * (n_left < MGET_ITEMS ? n_left : MGET_ITEMS));
 			redis_wire_text(wire, "MGET");
 		}
-		redis_wire_arg(wire, key, redis_session_key(&reading->session, &item->key, key));
-		i++;
+		build_item(wire, place_of(reading, item), item);
+		n++;
 	}
 }
 
-static void read_asked(struct reading *reading)
+/* Where the next pipeline ends, and how much it asks for. */
+static void bound_pipeline(struct reading *reading)
 {
-	enum redis_wire_status status;
-
-	/* Where somebody else has just cleaned, or nobody may yet: not now. */
-	if (!redis_generation_is_clean(&reading->session.layer->generation)) {
-		redis_session_end(&reading->session, REDIS_WIRE_OK);
-		return;
+	reading->n_asked = 0;
+	reading->n_answered = 0;
+	reading->end = reading->first;
+	while (reading->end < reading->batch->n_items && reading->n_asked < PIPELINE_ITEMS) {
+		reading->n_asked += is_asked(reading, &reading->batch->items[reading->end++]);
 	}
-	build_reading(reading);
-	status = redis_wire_exchange(reading->session.connection->wire, take_reading, reading,
-				     reading->session.deadline_ns);
-	redis_session_end(&reading->session, status);
+}
+
+static enum redis_wire_status read_all(struct reading *reading)
+{
+	enum redis_wire_status status = collect_places(reading);
+
+	while (status == REDIS_WIRE_OK && reading->first < reading->batch->n_items) {
+		bound_pipeline(reading);
+		reading->at = reading->first;
+		if (reading->n_asked) {
+			build_reading(reading);
+			status =
+				redis_wire_exchange(reading->session.connection->wire, take_reading,
+						    reading, reading->session.deadline_ns);
+		}
+		reading->first = status == REDIS_WIRE_OK ? reading->end : reading->at;
+	}
+	return status;
+}
+
+static void say_down(struct layer_batch *batch, size_t first)
+{
+	for (size_t i = first; i < batch->n_items; i++) {
+		if (is_candidate(&batch->items[i])) {
+			batch->items[i].answer = LAYER_DOWN;
+		}
+	}
+}
+
+/*
+ * A key that Redis has not heard of may have an old value there.  How many are
+ * left to be asked for.
+ */
+static size_t pass_over_unmarked(const struct layer *layer, struct layer_batch *batch)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < batch->n_items; i++) {
+		struct layer_item *item = &batch->items[i];
+
+		if (is_candidate(item) && redis_shared_is_unmarked(layer->shared, item->key.hash) &&
+		    !fault_planted(FAULT_failed_marks_forgotten)) {
+			item->answer = LAYER_DOWN;
+		}
+		n += is_candidate(item);
+	}
+	return n;
+}
+
+static bool has_candidates(const struct layer_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_items; i++) {
+		if (is_candidate(&batch->items[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Where nobody else has just begun a new generation, or nobody may yet: not now. */
+static void say_untrusted_down(struct reading *reading)
+{
+	for (size_t i = 0; i < reading->batch->n_items; i++) {
+		struct layer_item *item = &reading->batch->items[i];
+		const struct asked_place *at = is_candidate(item) ? place_of(reading, item) : NULL;
+
+		if (at && at->number == 0) {
+			item->answer = LAYER_DOWN;
+		}
+	}
 }
 
 void redis_read(struct layer *layer, struct layer_batch *batch)
 {
 	struct reading reading = { .batch = batch };
+	enum redis_wire_status status = REDIS_WIRE_OK;
 
-	/* An answer of Redis never has the server's CAS id. */
-	reading.n_asked = batch->want_cas ? 0 : count_asked(batch);
-	if (reading.n_asked == 0) {
+	if (!has_candidates(batch)) {
 		return;
 	}
-	if ((redis_generation_is_clean(&layer->generation) ||
-	     redis_generation_is_due(&layer->generation, false)) &&
-	    redis_session_begin(&reading.session, layer, false)) {
-		read_asked(&reading);
+	/* Beginning a session marks what is unmarked, if nobody else does. */
+	if (layer->options.outsider || !redis_session_begin(&reading.session, layer, false)) {
+		say_down(batch, 0);
+		return;
 	}
-	while (reading.n_answered < reading.n_asked) {
-		next_item(&reading)->answer = LAYER_DOWN;
-		reading.n_answered++;
+	if (pass_over_unmarked(layer, batch)) {
+		status = read_all(&reading);
+		say_untrusted_down(&reading);
+	}
+	redis_session_end(&reading.session, status);
+	if (status != REDIS_WIRE_OK) {
+		say_down(batch, reading.first);
 	}
 }

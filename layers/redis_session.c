@@ -1,66 +1,194 @@
 #include "layers/redis_session.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/process.h"
 
-void redis_session_assume(struct redis_session *session, int64_t generation)
+uint64_t redis_process(struct layer *layer)
 {
-	const struct layer *layer = session->layer;
+	uint64_t word = atomic_load_explicit(&layer->process, memory_order_relaxed);
+	struct process self;
 
-	session->generation = generation;
-	session->n_prefix =
-		(size_t)snprintf(session->prefix, sizeof(session->prefix), "%s%llu:%lld.%s:{",
-				 layer->name_space, (unsigned long long)layer->options.version,
-				 (long long)generation, session->connection->run);
+	if (word == 0) {
+		process_self(&self);
+		word = process_pack(&self);
+		atomic_store_explicit(&layer->process, word, memory_order_relaxed);
+	}
+	return word;
 }
 
-/* A brace in the server's name could make two items' deep keys the same. */
-bool redis_session_can_name(const struct layer_key *key)
+void redis_say_unmarked(const struct layer *layer)
 {
-	return strnlen(key->server, REDIS_SERVER_MAX) < REDIS_SERVER_MAX &&
-	       !strchr(key->server, '}') && key->n_wire <= LAYER_KEY_MAX;
+	uint64_t n = redis_shared_n_unmarked(layer->shared);
+
+	if (layer->options.unmarked == NULL) {
+		return;
+	}
+	for (unsigned i = 0; i < REDIS_SERVERS_MAX; i++) {
+		n += redis_server_unclean(&layer->shared->servers[i]) != 0;
+	}
+	gauge_set(layer->options.unmarked, n);
 }
 
-size_t redis_session_key(const struct redis_session *session, const struct layer_key *key,
-			 char ret_key[REDIS_KEY_MAX])
+struct redis_place *redis_session_place(struct layer *layer, const char *server)
 {
-	size_t n_server = strlen(key->server);
-	char *at = ret_key;
+	return redis_place_of(&layer->places, layer->shared, &layer->store, server);
+}
 
-	memcpy(at, session->prefix, session->n_prefix);
-	at += session->n_prefix;
-	memcpy(at, key->server, n_server);
-	at += n_server;
-	*at++ = '}';
-	*at++ = ':';
-	memcpy(at, key->wire, key->n_wire);
-	return (size_t)(at - ret_key) + key->n_wire;
+bool redis_session_is_held(struct redis_session *session)
+{
+	if (session->connection && !redis_pool_holds(session->connection, session->lease)) {
+		session->connection = NULL;
+	}
+	return session->connection != NULL;
 }
 
 void redis_session_end(struct redis_session *session, enum redis_wire_status status)
 {
 	redis_pool_put(session->layer->pool, session->connection, status);
+	session->connection = NULL;
 }
 
-/* Learns the generation, and begins a new one where that is needed and due. */
-static enum redis_wire_status catch_up(struct redis_session *session)
+enum redis_wire_status redis_session_number(struct redis_session *session,
+					    struct redis_place *place, uint64_t *ret_number)
 {
-	struct redis_generation *generation = &session->layer->generation;
-	struct redis_wire *wire = session->connection->wire;
-	int64_t number = atomic_load(&generation->number);
+	bool renew =
+		place->server && redis_server_unclean(place->server) &&
+		redis_server_may_renew(place->server, session->layer->options.breaker_retry_ns);
+	uint64_t number = atomic_load(&place->number);
 	enum redis_wire_status status = REDIS_WIRE_OK;
 
-	if (!redis_generation_is_clean(generation) && redis_generation_is_due(generation, true)) {
-		status = redis_generation_renew(generation, wire, session->deadline_ns);
-		number = atomic_load(&generation->number);
+	if (number && !renew) {
+		*ret_number = number;
+	} else {
+		status = redis_place_learn(place, session->connection, renew, session->deadline_ns,
+					   ret_number);
 	}
-	if (status == REDIS_WIRE_OK && number == 0) {
-		status = redis_generation_learn(generation, wire, session->deadline_ns, &number);
+	if (renew) {
+		redis_say_unmarked(session->layer);
 	}
-	redis_session_assume(session, number);
+	return status;
+}
+
+void redis_session_mark(struct redis_wire *wire, const struct redis_key *key, uint64_t token,
+			bool found)
+{
+	char text[REDIS_RECORD_MAX];
+	size_t n = redis_record_pending(token, text);
+
+	redis_wire_command(wire, found ? 6 : 5);
+	redis_wire_text(wire, "SET");
+	redis_wire_arg(wire, key->bytes, key->n);
+	redis_wire_arg(wire, text, n);
+	redis_wire_text(wire, "PX");
+	redis_wire_number(wire, REDIS_MARK_MS);
+	if (found) {
+		redis_wire_text(wire, "GET");
+	}
+}
+
+bool redis_reply_is_oom(const struct redis_wire_reply *reply)
+{
+	static const char oom[] = "OOM ";
+
+	return reply->type == REDIS_WIRE_ERROR && reply->n >= strlen(oom) &&
+	       memcmp(reply->bytes, oom, strlen(oom)) == 0;
+}
+
+/* --- what is unmarked --- */
+
+struct remark {
+	struct redis_unmarked unmarked;
+	struct redis_place *place;
+	uint64_t number;
+	struct redis_key key;
+	bool same;
+	bool done;
+};
+
+struct remarking {
+	struct redis_session *session;
+	struct remark *at; /* whose two replies come */
+	bool oom;
+};
+
+static bool take_remark(void *owner, const struct redis_wire_reply *reply)
+{
+	struct remarking *remarking = owner;
+	struct remark *at = remarking->at;
+	enum redis_place_answer answer;
+
+	if (reply->command == 0) {
+		answer = redis_place_compare(at->place, &remarking->session->connection->identity,
+					     at->number, reply);
+		at->same = answer == REDIS_PLACE_SAME;
+		return answer != REDIS_PLACE_NONSENSE;
+	}
+	if (reply->type == REDIS_WIRE_ERROR) {
+		remarking->oom = redis_reply_is_oom(reply);
+		return remarking->oom;
+	}
+	at->done = at->same;
+	return true;
+}
+
+static enum redis_wire_status exchange_remark(struct remarking *remarking, bool unlink)
+{
+	struct redis_session *session = remarking->session;
+	struct redis_wire *wire = session->connection->wire;
+	struct remark *at = remarking->at;
+
+	redis_place_ask(at->place, wire);
+	if (unlink) {
+		redis_wire_command(wire, 2);
+		redis_wire_text(wire, "UNLINK");
+		redis_wire_arg(wire, at->key.bytes, at->key.n);
+	} else {
+		redis_session_mark(wire, &at->key, redis_record_token(), false);
+	}
+	return redis_wire_exchange(wire, take_remark, remarking, session->deadline_ns);
+}
+
+/* A key whose server has no place has no deep value either. */
+static enum redis_wire_status remark_one(struct redis_session *session, struct remark *at)
+{
+	struct remarking remarking = { .session = session, .at = at };
+	enum redis_wire_status status;
+
+	at->place = redis_session_place(session->layer, at->unmarked.server);
+	at->done = at->place == NULL;
+	if (at->done) {
+		return REDIS_WIRE_OK;
+	}
+	status = redis_session_number(session, at->place, &at->number);
+	if (status == REDIS_WIRE_OK) {
+		redis_place_key(at->place, at->number, at->unmarked.wire, at->unmarked.n_wire,
+				&at->key);
+		status = exchange_remark(&remarking, false);
+	}
+	if (status == REDIS_WIRE_OK && remarking.oom) {
+		status = exchange_remark(&remarking, true);
+	}
+	return status;
+}
+
+static enum redis_wire_status remark(struct redis_session *session)
+{
+	struct redis_shared *shared = session->layer->shared;
+	enum redis_wire_status status = REDIS_WIRE_OK;
+	unsigned cursor = 0;
+	struct remark at;
+
+	while (status == REDIS_WIRE_OK && clock_now_ns() < session->deadline_ns &&
+	       redis_shared_next_unmarked(shared, session->layer->store.hash, &cursor,
+					  &at.unmarked)) {
+		at.done = false;
+		status = remark_one(session, &at);
+		if (status == REDIS_WIRE_OK && at.done) {
+			redis_shared_remarked(shared, redis_process(session->layer), &at.unmarked);
+		}
+	}
 	return status;
 }
 
@@ -74,19 +202,14 @@ bool redis_session_begin(struct redis_session *session, struct layer *layer, boo
 	if (session->connection == NULL) {
 		return false;
 	}
-	status = catch_up(session);
-	if (status != REDIS_WIRE_OK) {
-		redis_session_end(session, status);
-		return false;
+	session->lease = session->connection->lease;
+	if (redis_shared_may_remark(layer->shared, layer->options.timeout_ns)) {
+		status = remark(session);
+		redis_say_unmarked(layer);
+		if (status != REDIS_WIRE_OK) {
+			redis_session_end(session, status);
+			return false;
+		}
 	}
 	return true;
-}
-
-void redis_session_ask_generation(const struct redis_session *session)
-{
-	struct redis_wire *wire = session->connection->wire;
-
-	redis_wire_command(wire, 2);
-	redis_wire_text(wire, "GET");
-	redis_wire_text(wire, session->layer->generation.key);
 }

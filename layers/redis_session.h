@@ -1,6 +1,6 @@
 /*
  * redis_session.h - one operation of layer "redis" on one connection: its
- * deadline, the generation it assumes and the keys that follow from it.
+ * deadline, and the generations that it assumes.
  *
  * A session belongs to its thread; what is shared is the layer.
  */
@@ -12,52 +12,68 @@
 #include <stdint.h>
 
 #include "layers/redis.h"
-#include "layers/redis_generation.h"
+#include "layers/redis_place.h"
 #include "layers/redis_pool.h"
+#include "layers/redis_record.h"
+#include "layers/redis_shared.h"
 
-#define REDIS_NAMESPACE_MAX 128 /* NUL included */
-#define REDIS_PREFIX_MAX 256
-#define REDIS_SERVER_MAX 512 /* NUL included */
-#define REDIS_KEY_MAX (REDIS_PREFIX_MAX + REDIS_SERVER_MAX + LAYER_KEY_MAX + 2)
+/* A mark that nobody commits is gone after so long; every record lives longer. */
+#define REDIS_MARK_MS 5000
 
 struct layer {
 	struct redis_options options; /* its strings are not kept */
-	char name_space[REDIS_NAMESPACE_MAX];
-	struct redis_generation generation;
+	struct redis_store store;
+	struct redis_shared *shared;
+	struct redis_places places;
 	struct redis_pool *pool;
 	struct layer_counters **counters;
+	_Atomic uint64_t process; /* process_pack(); 0: not asked for yet */
 };
 
 struct redis_session {
 	struct layer *layer;
-	struct redis_connection *connection;
+	struct redis_connection *connection; /* NULL: none is held */
 	int64_t deadline_ns;
-	int64_t generation;	       /* assumed */
-	char prefix[REDIS_PREFIX_MAX]; /* of every key of this generation */
-	size_t n_prefix;
+	uint64_t lease; /* of the connection */
 };
 
 /*
- * Takes a connection, learns the generation, and begins a new one where that is
- * needed and due.  `wait`: until the deadline for a free connection.  False:
- * Redis cannot be asked now, and redis_session_end() must not follow.
+ * Whether the session has its connection still: a callback of the program, called
+ * in between, may have jumped out of another call, which ends all of the thread's.
+ */
+bool redis_session_is_held(struct redis_session *session);
+
+/*
+ * Takes a connection, and marks what is unmarked if nobody else does.  `wait`:
+ * until the deadline for a free connection.  False: Redis cannot be asked now,
+ * and redis_session_end() must not follow.
  */
 bool redis_session_begin(struct redis_session *session, struct layer *layer, bool wait);
 
 /* `status` is how it went. */
 void redis_session_end(struct redis_session *session, enum redis_wire_status status);
 
-/* Another generation from here on. */
-void redis_session_assume(struct redis_session *session, int64_t generation);
+/* Where values of the key's memcached server lie; NULL where they cannot. */
+struct redis_place *redis_session_place(struct layer *layer, const char *server);
 
-/* Adds GET <generation> to the next exchange. */
-void redis_session_ask_generation(const struct redis_session *session);
+/*
+ * The generation to assume: as known, or learned; where the server is unclean, a
+ * new one is begun, by one process of the host each breaker_retry.
+ */
+enum redis_wire_status redis_session_number(struct redis_session *session,
+					    struct redis_place *place, uint64_t *ret_number);
 
-/* Whether the item can have a deep key. */
-bool redis_session_can_name(const struct layer_key *key);
+/* Adds the mark of a record to the next exchange; `found`: that answers what was there. */
+void redis_session_mark(struct redis_wire *wire, const struct redis_key *key, uint64_t token,
+			bool found);
 
-/* The deep key of an item that can have one, and its length. */
-size_t redis_session_key(const struct redis_session *session, const struct layer_key *key,
-			 char ret_key[REDIS_KEY_MAX]);
+/* Whether an error reply says that Redis is full. */
+bool redis_reply_is_oom(const struct redis_wire_reply *reply);
+
+/* Tells onlookers how much Redis has yet to hear of: after that may have changed. */
+void redis_say_unmarked(const struct layer *layer);
+
+/* This process, as the intents know it. */
+uint64_t redis_process(struct layer *layer);
 
 #endif

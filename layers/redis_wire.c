@@ -29,18 +29,21 @@ struct redis_wire {
 	char *out;
 	size_t n_out;
 	size_t out_bytes; /* allocated */
+	size_t n_sent;
 	size_t n_commands;
+	size_t n_owed; /* replies to earlier commands, which come first */
 	bool no_memory;
 
 	redisReader *reader;
 	size_t max_reply_bytes;
-	size_t widest;	 /* of the reader's buffer, this exchange */
-	size_t received; /* this exchange */
-	size_t n_replies;
+	size_t widest;	  /* of the reader's buffer, this exchange */
+	size_t received;  /* this exchange */
+	size_t n_replies; /* this exchange, owed ones included */
 	redis_wire_reply_fn take;
 	void *owner;
 	enum redis_wire_status status; /* of this exchange */
 	char error[REDIS_WIRE_ERROR_MAX];
+	char owed_error[REDIS_WIRE_ERROR_MAX];
 	char chunk[CHUNK_BYTES];
 };
 
@@ -135,11 +138,14 @@ static void *deliver(const redisReadTask *task, struct redis_wire_reply *reply)
 {
 	struct redis_wire *wire = task->privdata;
 
-	if (wire->n_replies >= wire->n_commands) {
+	if (wire->n_replies >= wire->n_owed + wire->n_commands) {
 		wire->status = REDIS_WIRE_GARBAGE;
 		return NULL;
 	}
-	reply->command = wire->n_replies;
+	if (wire->n_replies < wire->n_owed) {
+		return wire;
+	}
+	reply->command = wire->n_replies - wire->n_owed;
 	reply->is_element = task->parent != NULL;
 	reply->element = reply->is_element ? (size_t)task->idx : 0;
 	if (!wire->take(wire->owner, reply)) {
@@ -151,13 +157,14 @@ static void *deliver(const redisReadTask *task, struct redis_wire_reply *reply)
 
 static void note_error(struct redis_wire *wire, const char *bytes, size_t n)
 {
+	char *error = wire->n_replies < wire->n_owed ? wire->owed_error : wire->error;
 	size_t i = 0;
 
-	while (i < n && i + 1 < sizeof(wire->error) && bytes[i] >= 'A' && bytes[i] <= 'Z') {
-		wire->error[i] = bytes[i];
+	while (i < n && i + 1 < REDIS_WIRE_ERROR_MAX && bytes[i] >= 'A' && bytes[i] <= 'Z') {
+		error[i] = bytes[i];
 		i++;
 	}
-	wire->error[i] = '\0';
+	error[i] = '\0';
 }
 
 static void *on_string(const redisReadTask *task, char *bytes, size_t n)
@@ -273,8 +280,13 @@ bool redis_wire_is_usable(struct redis_wire *wire)
 {
 	char byte;
 
-	return is_ours(wire) && recv(wire->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-	       (errno == EAGAIN || errno == EWOULDBLOCK);
+	ssize_t n;
+
+	if (!is_ours(wire)) {
+		return false;
+	}
+	n = recv(wire->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n > 0 ? wire->n_owed > 0 : n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 static void append(struct redis_wire *wire, const void *bytes, size_t n)
@@ -343,12 +355,13 @@ static bool would_block(void)
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
-static enum redis_wire_status send_some(struct redis_wire *wire, size_t *sent)
+static enum redis_wire_status send_some(struct redis_wire *wire)
 {
-	ssize_t n = send(wire->fd, wire->out + *sent, wire->n_out - *sent, MSG_NOSIGNAL);
+	ssize_t n =
+		send(wire->fd, wire->out + wire->n_sent, wire->n_out - wire->n_sent, MSG_NOSIGNAL);
 
 	if (n >= 0) {
-		*sent += (size_t)n;
+		wire->n_sent += (size_t)n;
 		return REDIS_WIRE_OK;
 	}
 	return would_block() ? REDIS_WIRE_OK : REDIS_WIRE_CLOSED;
@@ -369,7 +382,7 @@ static enum redis_wire_status parse(struct redis_wire *wire)
 	} while (reply);
 	unfinished = reader->len - reader->pos;
 	if (unfinished > wire->max_reply_bytes ||
-	    (unfinished > 0 && wire->n_replies == wire->n_commands)) {
+	    (unfinished > 0 && wire->n_replies == wire->n_owed + wire->n_commands)) {
 		return REDIS_WIRE_GARBAGE;
 	}
 	return REDIS_WIRE_OK;
@@ -398,26 +411,34 @@ static enum redis_wire_status receive_some(struct redis_wire *wire)
 	return parse(wire);
 }
 
-/* Reads while it writes: the other side may stop reading until we do. */
+/*
+ * Reads while it writes: the other side may stop reading until we do.  What has
+ * come already is taken even where the deadline is over.
+ */
 static enum redis_wire_status talk(struct redis_wire *wire, int64_t deadline_ns)
 {
-	size_t sent = 0;
-	enum redis_wire_status status = send_some(wire, &sent);
+	size_t n_expected = wire->n_owed + wire->n_commands;
+	enum redis_wire_status status = REDIS_WIRE_OK;
 
-	while (status == REDIS_WIRE_OK && wire->n_replies < wire->n_commands) {
-		short writing = sent < wire->n_out ? POLLOUT : 0;
+	if (wire->n_sent < wire->n_out) {
+		status = send_some(wire);
+	} else if (n_expected) {
+		status = receive_some(wire);
+	}
+	while (status == REDIS_WIRE_OK && wire->n_replies < n_expected) {
+		short writing = wire->n_sent < wire->n_out ? POLLOUT : 0;
 		short ready = 0;
 
 		status = wait_for(wire->fd, (short)(POLLIN | writing), deadline_ns, &ready);
 		if (status == REDIS_WIRE_OK && (ready & writing)) {
-			status = send_some(wire, &sent);
+			status = send_some(wire);
 		}
 		if (status == REDIS_WIRE_OK && (ready & ~POLLOUT)) {
 			status = receive_some(wire);
 		}
 	}
 	/* Answered before it was asked to the end: not in step with us. */
-	return status == REDIS_WIRE_OK && sent < wire->n_out ? REDIS_WIRE_GARBAGE : status;
+	return status == REDIS_WIRE_OK && wire->n_sent < wire->n_out ? REDIS_WIRE_GARBAGE : status;
 }
 
 /* One large value must not stay allocated for the connection's life. */
@@ -435,10 +456,33 @@ static bool give_back(struct redis_wire *wire)
 	return true;
 }
 
-enum redis_wire_status redis_wire_exchange(struct redis_wire *wire, redis_wire_reply_fn take,
-					   void *owner, int64_t deadline_ns)
+static enum redis_wire_status state_of(const struct redis_wire *wire)
 {
-	enum redis_wire_status status;
+	if (wire->fd < 0) {
+		return REDIS_WIRE_CLOSED;
+	}
+	return wire->no_memory ? REDIS_WIRE_NO_MEMORY : REDIS_WIRE_OK;
+}
+
+static void forget_built(struct redis_wire *wire)
+{
+	wire->n_out = 0;
+	wire->n_sent = 0;
+	wire->n_commands = 0;
+	wire->no_memory = false;
+}
+
+void redis_wire_send(struct redis_wire *wire)
+{
+	if (state_of(wire) == REDIS_WIRE_OK && send_some(wire) != REDIS_WIRE_OK) {
+		redis_wire_drop(wire);
+	}
+}
+
+enum redis_wire_status redis_wire_receive(struct redis_wire *wire, redis_wire_reply_fn take,
+					  void *owner, int64_t deadline_ns)
+{
+	enum redis_wire_status status = state_of(wire);
 
 	wire->take = take;
 	wire->owner = owner;
@@ -447,21 +491,51 @@ enum redis_wire_status redis_wire_exchange(struct redis_wire *wire, redis_wire_r
 	wire->received = 0;
 	wire->widest = 0;
 	wire->error[0] = '\0';
-	if (wire->fd < 0) {
-		status = REDIS_WIRE_CLOSED;
-	} else if (wire->no_memory) {
-		status = REDIS_WIRE_NO_MEMORY;
-	} else {
+	wire->owed_error[0] = '\0';
+	if (status == REDIS_WIRE_OK) {
 		status = talk(wire, deadline_ns);
 	}
-	wire->n_out = 0;
-	wire->n_commands = 0;
-	wire->no_memory = false;
+	forget_built(wire);
+	wire->n_owed = 0;
 	/* A reply that came whole is good, even where no other can follow it. */
 	if (status != REDIS_WIRE_OK || !give_back(wire)) {
 		redis_wire_drop(wire);
 	}
 	return status;
+}
+
+enum redis_wire_status redis_wire_exchange(struct redis_wire *wire, redis_wire_reply_fn take,
+					   void *owner, int64_t deadline_ns)
+{
+	return redis_wire_receive(wire, take, owner, deadline_ns);
+}
+
+enum redis_wire_status redis_wire_post(struct redis_wire *wire, int64_t deadline_ns)
+{
+	enum redis_wire_status status = state_of(wire);
+	short ready;
+
+	if (status == REDIS_WIRE_OK) {
+		status = send_some(wire);
+	}
+	while (status == REDIS_WIRE_OK && wire->n_sent < wire->n_out) {
+		status = wait_for(wire->fd, POLLOUT, deadline_ns, &ready);
+		if (status == REDIS_WIRE_OK) {
+			status = send_some(wire);
+		}
+	}
+	wire->n_owed += wire->n_commands;
+	wire->widest = 0;
+	forget_built(wire);
+	if (status != REDIS_WIRE_OK || !give_back(wire)) {
+		redis_wire_drop(wire);
+	}
+	return status;
+}
+
+const char *redis_wire_owed_error(const struct redis_wire *wire)
+{
+	return wire->owed_error;
 }
 
 const char *redis_wire_error(const struct redis_wire *wire)

@@ -98,6 +98,24 @@ enum redis_wire_status redis_wire_exchange(struct redis_wire *wire, redis_wire_r
 					   void *owner, int64_t deadline_ns);
 
 /*
+ * The two halves of an exchange, between which the caller may do something
+ * else, but not build: sends what goes out without waiting; then sends the
+ * rest and takes the replies.  A failed send shows in the receive.
+ */
+void redis_wire_send(struct redis_wire *wire);
+enum redis_wire_status redis_wire_receive(struct redis_wire *wire, redis_wire_reply_fn take,
+					  void *owner, int64_t deadline_ns);
+
+/*
+ * Sends what was built and waits until it has gone out, not for the replies:
+ * they are owed, and come before those of the next exchange, which drops them.
+ */
+enum redis_wire_status redis_wire_post(struct redis_wire *wire, int64_t deadline_ns);
+
+/* First word of the last error among the owed replies of the last exchange, or "". */
+const char *redis_wire_owed_error(const struct redis_wire *wire);
+
+/*
  * First word of the last error reply ("READONLY"), or "".  Never more of it:
  * Redis repeats a command's arguments, which may be a password, in its errors.
  */

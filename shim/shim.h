@@ -268,6 +268,9 @@ bool shim_has_unread(struct shim_state *state, const memcached_st *handle);
 
 memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct memcached_call *call);
 
+/* Nothing held in the domain is a hit any more: for calls nobody can follow. */
+void shim_forget_all(struct tower *tower, const struct shim_state *state);
+
 /* --- change.c: what the configured namespace needs of a handle --- */
 
 /* Puts the configured namespace before the program's own, once. */

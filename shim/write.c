@@ -1,6 +1,9 @@
 /* The work behind every entry point that writes; write_api.c has the entry points. */
 #include "shim/shim.h"
 
+/* No deep layer knows more servers than that. */
+#define SERVER_NAMES_MAX 256
+
 /* The call, as it is passed to a function that makes it between two others. */
 struct perform {
 	enum layer_verb verb;
@@ -51,6 +54,11 @@ static enum layer_outcome walk(struct tower *tower, enum layer_verb verb,
 	};
 
 	tower_write(tower, &write, doubts);
+	if (write.outcome == LAYER_DONE && write.absent) {
+		/* Deleted, though only a deeper layer still had it. */
+		shim_succeeded(call->handle, true);
+		call->rc = MEMCACHED_SUCCESS;
+	}
 	return write.outcome;
 }
 
@@ -98,7 +106,8 @@ static void forget_replicas(struct tower *tower, const struct shim_state *state,
  */
 static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 				  enum layer_verb verb, struct memcached_call *call,
-				  const struct layer_key *key, struct slots_doubts **doubts)
+				  const struct shim_state *state, const struct layer_key *key,
+				  struct slots_doubts **doubts)
 {
 	struct perform p = { verb, call, reason == REASON_buffered };
 	enum layer_outcome outcome;
@@ -113,7 +122,7 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 	}
 	outcome = perform(&p);
 	if (outcome != LAYER_UNSENT) {
-		tower_forget_all(tower);
+		shim_forget_all(tower, state);
 	}
 	return outcome;
 }
@@ -145,8 +154,9 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 		/* libmemcached then reads the answer to the first write that is buffered. */
 		reason = REASON_buffered;
 	}
-	outcome = reason == REASON_none ? walk(tower, verb, call, &item.key, doubts)
-					: pass_on(tower, reason, verb, call, &item.key, doubts);
+	outcome = reason == REASON_none
+			  ? walk(tower, verb, call, &item.key, doubts)
+			  : pass_on(tower, reason, verb, call, state, &item.key, doubts);
 	if (state && outcome != LAYER_UNSENT && shim_has_replicas(call->handle) &&
 	    (reason == REASON_none || reason == REASON_replicas || reason == REASON_buffered)) {
 		forget_replicas(tower, state, &item.key, doubts);
@@ -165,6 +175,30 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 	}
 	shim_end(&frame);
 	return call->rc;
+}
+
+/* The names of a handle's servers. */
+struct server_names {
+	const char *list[SERVER_NAMES_MAX];
+	const char *const *names; /* NULL: not known, all there are */
+	size_t n;
+};
+
+static void name_servers(const struct shim_state *state, struct server_names *ret)
+{
+	ret->names = state ? ret->list : NULL;
+	ret->n = 0;
+	for (size_t i = 0; state && i < state->n_servers && ret->n < SERVER_NAMES_MAX; i++) {
+		ret->list[ret->n++] = state->servers[i].name;
+	}
+}
+
+void shim_forget_all(struct tower *tower, const struct shim_state *state)
+{
+	struct server_names servers;
+
+	name_servers(state, &servers);
+	tower_forget_all(tower, servers.names, servers.n);
 }
 
 struct flush {
@@ -186,12 +220,16 @@ SHIM_EXPORT memcached_return_t memcached_flush(memcached_st *handle, time_t dela
 	struct flush f = { handle, delay, MEMCACHED_FAILURE };
 	struct shim_frame frame;
 	struct tower *tower = shim_begin_own(&frame, CALL_memcached_flush, handle);
+	struct server_names servers;
+	struct shim_state *state;
 
 	if (tower == NULL) {
 		return memcached_real.memcached_flush(handle, delay);
 	}
-	shim_drop_results(shim_state_if_any(handle));
-	tower_flush(tower, delay, flush, &f);
+	state = handle ? shim_state(tower, handle) : NULL;
+	shim_drop_results(state);
+	name_servers(state, &servers);
+	tower_flush(tower, servers.names, servers.n, delay, flush, &f);
 	shim_end(&frame);
 	return f.rc;
 }

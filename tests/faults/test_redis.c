@@ -22,7 +22,8 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "layers/redis.h"
+#include "layers/redis_shared.h"
+#include "layers/redis_write.h"
 #include "tests/lib/servers.h"
 
 /* Redis gets long where it shall answer, and short where it shall not. */
@@ -33,6 +34,7 @@
 
 static struct server *server;
 static struct redis_shared shared;
+static _Atomic uint64_t unmarked;
 static struct layer_counters counts;
 static struct layer_counters *counters = &counts;
 static char url[256];
@@ -49,8 +51,8 @@ static void plain_free(void *owner, void *bytes)
 
 static int setup_empty(void **state)
 {
-	atomic_store(&shared.unclean, 0);
-	atomic_store(&shared.cleaned, 0);
+	memset((void *)&shared, 0, sizeof(shared));
+	unmarked = 0;
 	memset(&counts, 0, sizeof(counts));
 	return 0;
 }
@@ -82,6 +84,7 @@ static struct redis_options options_of(int64_t timeout_ns)
 		.breaker_retry_ns = RETRY_NS,
 		.max_connections = 4,
 		.max_item_bytes = 1 << 20,
+		.unmarked = &unmarked,
 	};
 }
 
@@ -127,11 +130,24 @@ static struct layer_write write_of(enum layer_verb verb, const char *key, const 
 	};
 }
 
+/* As the core does it around a call that memcached answers like this. */
+static void write_like(struct layer *layer, struct layer_write *write, bool alone)
+{
+	struct layer_mark mark;
+
+	write->mark = &mark;
+	redis_ops.announce(layer, write);
+	redis_ops.mark(layer, write);
+	redis_ops.marked(layer, write);
+	write->alone = alone;
+	redis_ops.commit(layer, write);
+}
+
 static void wrote(struct layer *layer, enum layer_verb verb, const char *key, const char *value)
 {
 	struct layer_write write = write_of(verb, key, value);
 
-	redis_ops.written(layer, &write);
+	write_like(layer, &write, true);
 }
 
 static void set(struct layer *layer, const char *key, const char *value)
@@ -163,11 +179,30 @@ static enum layer_answer get(struct layer *layer, const char *key, char ret_valu
 	return item.answer;
 }
 
+static void flush(struct layer *layer)
+{
+	static const char *const servers[] = { "cache:11211" };
+
+	redis_ops.flush_servers(layer, servers, 1);
+}
+
+/* A commit is not waited for: on another connection it comes a moment later. */
+static enum layer_answer get_committed(struct layer *layer, const char *key, char ret_value[64])
+{
+	int64_t give_up = clock_now_ns() + PATIENCE_NS;
+	enum layer_answer answer;
+
+	while ((answer = get(layer, key, ret_value)) == LAYER_MISS && clock_now_ns() < give_up) {
+		poll(NULL, 0, 1);
+	}
+	return answer;
+}
+
 static void expect_hit(struct layer *layer, const char *key, const char *value)
 {
 	char found[64];
 
-	assert_int_equal(get(layer, key, found), LAYER_HIT);
+	assert_int_equal(get_committed(layer, key, found), LAYER_HIT);
 	assert_string_equal(found, value);
 }
 
@@ -178,9 +213,23 @@ static void expect(struct layer *layer, const char *key, enum layer_answer answe
 	assert_int_equal(get(layer, key, found), answer);
 }
 
+static unsigned n_unclean(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < REDIS_SERVERS_MAX; i++) {
+		n += redis_server_unclean(&shared.servers[i]) != 0;
+	}
+	return n;
+}
+
+/* Nothing is unmarked, nobody unclean. */
 static void expect_clean(bool clean)
 {
-	assert_int_equal(redis_unclean(&shared) == 0, clean);
+	unsigned n = n_unclean() + redis_shared_n_unmarked(&shared);
+
+	assert_int_equal(n == 0, clean);
+	assert_int_equal(unmarked, n);
 }
 
 /* Until the layer can be asked again: breakers and cleaning take their time. */
@@ -221,31 +270,57 @@ static void expect_command(const char *text, const char *answer)
 	assert_string_equal(command(text), answer);
 }
 
-/* What the bulk answer holds. */
-static long long command_number(const char *text)
+/* There is one store and one server in it. */
+static struct redis_server *the_server(void)
 {
-	const char *answer = command(text);
+	for (unsigned i = 0; i < REDIS_SERVERS_MAX; i++) {
+		if (shared.servers[i].name) {
+			return &shared.servers[i];
+		}
+	}
+	fail();
+	return NULL;
+}
+
+/* A failure that no list could hold. */
+static void soil(void)
+{
+	redis_shared_soil(&shared, the_server());
+}
+
+#define GENERATION "test:1:{cache:11211}:generation"
+
+/* The number that the bulk answer begins with. */
+static unsigned long long generation(void)
+{
+	const char *answer = command("GET " GENERATION);
 
 	assert_int_equal(*answer, '$');
 	assert_non_null(strchr(answer, '\n'));
-	return atoll(strchr(answer, '\n') + 1);
+	return strtoull(strchr(answer, '\n') + 1, NULL, 16);
 }
 
-static long long generation(void)
+/* The one record (':r:') or body (':b:') there is. */
+static const char *only(const char *pattern)
 {
-	return command_number("GET test:1:generation");
-}
-
-/* The one deep key there is. */
-static const char *only_key(void)
-{
-	static char key[512];
-	char *at = strrchr((char *)command("KEYS test:1:*{*"), '$');
+	static char keys[2][512];
+	char *key = keys[pattern[12] == 'b'];
+	char *at = strrchr((char *)command(pattern), '$');
 
 	assert_non_null(at);
 	at = strchr(at, '\n') + 1;
-	snprintf(key, sizeof(key), "%.*s", (int)strcspn(at, "\r"), at);
+	snprintf(key, sizeof(keys[0]), "%.*s", (int)strcspn(at, "\r"), at);
 	return key;
+}
+
+static const char *only_record(void)
+{
+	return only("KEYS test*:r:*");
+}
+
+static const char *only_body(void)
+{
+	return only("KEYS test*:b:*");
 }
 
 static void test_set__is_found_with_all_it_has(void **state)
@@ -254,10 +329,11 @@ static void test_set__is_found_with_all_it_has(void **state)
 	struct layer_item item = { .key = key_of("k"), .answer = LAYER_MISS, .has_cas = true };
 	struct layer_batch batch = batch_of(&item, 1);
 	struct layer_write write = write_of(LAYER_SET, "k", "a\0b");
+	char text[600];
 
 	expect(layer, "k", LAYER_MISS);
 	write.n_value = 3;
-	redis_ops.written(layer, &write);
+	write_like(layer, &write, true);
 	redis_ops.get(layer, &batch);
 	assert_int_equal(item.answer, LAYER_HIT);
 	assert_int_equal(batch.n_hits, 1);
@@ -265,9 +341,12 @@ static void test_set__is_found_with_all_it_has(void **state)
 	assert_memory_equal(item.value, "a\0b", 4);
 	assert_int_equal(item.flags, 0xdeadbeef);
 	assert_false(item.has_cas);
-	/* Its own expiry is never; it ends with redis.ttl. */
-	assert_true(item.deadline_ns > clock_now_ns() + 3500 * CLOCK_NS_PER_S);
-	assert_true(item.deadline_ns <= clock_now_ns() + 3600 * CLOCK_NS_PER_S);
+	/* Its own expiry is never; Redis lets it go after redis.ttl. */
+	assert_true(item.deadline_ns == CLOCK_NEVER);
+	snprintf(text, sizeof(text), "PTTL %s", only_record());
+	assert_in_range(atoll(command(text) + 1), 3500 * 1000, 3600 * 1000);
+	snprintf(text, sizeof(text), "PTTL %s", only_body());
+	assert_in_range(atoll(command(text) + 1), 3500 * 1000, 3600 * 1000);
 	free(item.value);
 	assert_int_equal(counts.hits, 1);
 	assert_int_equal(counts.misses, 1);
@@ -309,11 +388,6 @@ static void test_only_clean_misses__are_asked(void **state)
 	items[2].slot = LAYER_SLOT_BUSY;
 	items[3].key.private = true;
 	items[4].key.server = "cache}:11211";
-	batch.want_cas = true;
-	redis_ops.get(layer, &batch);
-	assert_int_equal(batch.n_hits, 0);
-	assert_int_equal(items[5].answer, LAYER_MISS);
-	batch.want_cas = false;
 	redis_ops.get(layer, &batch);
 	assert_int_equal(batch.n_hits, 1);
 	assert_int_equal(items[0].answer, LAYER_DOWN);
@@ -375,7 +449,10 @@ static void test_servers_and_keys__do_not_mix(void **state)
 	redis_ops.close(&layer);
 }
 
-/* What each write leaves of a value that was there: "new", "old" or nothing. */
+/*
+ * What each write leaves of "old" by its outcome: what a verb makes of "old" and
+ * "new", "old" again, or nothing.
+ */
 static void test_every_verb_and_outcome__leaves_what_it_should(void **state)
 {
 	static const struct {
@@ -386,12 +463,12 @@ static void test_every_verb_and_outcome__leaves_what_it_should(void **state)
 		{ LAYER_ADD, { "new", "old", "", "", "old" } },
 		{ LAYER_REPLACE, { "new", "old", "", "", "old" } },
 		{ LAYER_CAS, { "new", "old", "", "", "old" } },
-		{ LAYER_APPEND, { "", "old", "", "", "old" } },
-		{ LAYER_PREPEND, { "", "old", "", "", "old" } },
+		{ LAYER_APPEND, { "oldnew", "old", "", "", "old" } },
+		{ LAYER_PREPEND, { "newold", "old", "", "", "old" } },
 		{ LAYER_DELETE, { "", "", "", "", "old" } },
-		{ LAYER_INCREMENT, { "", "old", "", "", "old" } },
-		{ LAYER_DECREMENT, { "", "old", "", "", "old" } },
-		{ LAYER_TOUCH, { "", "old", "", "", "old" } },
+		{ LAYER_INCREMENT, { "42 ", "old", "", "", "old" } },
+		{ LAYER_DECREMENT, { "42 ", "old", "", "", "old" } },
+		{ LAYER_TOUCH, { "old", "old", "", "", "old" } },
 	};
 	static const enum layer_outcome outcomes[] = { LAYER_DONE, LAYER_REFUSED, LAYER_DROPPED,
 						       LAYER_UNCERTAIN, LAYER_UNSENT };
@@ -404,12 +481,144 @@ static void test_every_verb_and_outcome__leaves_what_it_should(void **state)
 
 			set(layer, "k", "old");
 			write.outcome = outcomes[i];
-			redis_ops.written(layer, &write);
+			write.number = 42;
+			write_like(layer, &write, true);
+			assert_int_equal(write.found, LAYER_FOUND_VALUE);
 			get(layer, "k", found);
 			assert_string_equal(found, rows[row].after[i]);
+			/* Not alone: what it is now nobody knows. */
+			set(layer, "k", "old");
+			write_like(layer, &write, false);
+			expect(layer, "k", LAYER_MISS);
 		}
 	}
 	expect_clean(true);
+	redis_ops.close(&layer);
+}
+
+/* Where nothing is known of what was there, nothing can be said of what is there now. */
+static void test_change_of_what_is_not_there__leaves_nothing(void **state)
+{
+	static const enum layer_verb verbs[] = { LAYER_APPEND, LAYER_PREPEND, LAYER_INCREMENT,
+						 LAYER_DECREMENT, LAYER_TOUCH };
+	struct layer *layer = layer_open(LONG_NS);
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		struct layer_write write = write_of(verbs[i], "k", "new");
+
+		write_like(layer, &write, true);
+		assert_int_equal(write.found, LAYER_FOUND_NOTHING);
+		expect(layer, "k", LAYER_MISS);
+	}
+	assert_string_equal(command("KEYS *:r:*"), "*0\r\n");
+	redis_ops.close(&layer);
+}
+
+static void test_counter_that_was_made__is_known(void **state)
+{
+	struct layer *layer = layer_open(LONG_NS);
+	struct layer_write write = write_of(LAYER_INCREMENT, "k", NULL);
+
+	write.number = 7;
+	write.created = true;
+	write_like(layer, &write, true);
+	expect_hit(layer, "k", "7");
+	redis_ops.close(&layer);
+}
+
+static void test_many_appends__are_all_found_in_order(void **state)
+{
+	struct layer *layer = layer_open(LONG_NS);
+	char expected[64] = "m";
+
+	set(layer, "k", "m");
+	for (int i = 0; i < 20; i++) {
+		char piece[2] = { (char)('a' + i), 0 };
+
+		wrote(layer, i % 2 ? LAYER_PREPEND : LAYER_APPEND, "k", piece);
+		if (i % 2) {
+			memmove(expected + 1, expected, strlen(expected) + 1);
+			expected[0] = piece[0];
+		} else {
+			strcat(expected, piece);
+		}
+		expect_hit(layer, "k", expected);
+	}
+	redis_ops.close(&layer);
+}
+
+/* The touch says when it ends now, flags and bytes stay. */
+static void test_touch__moves_the_end(void **state)
+{
+	struct layer *layer = layer_open(LONG_NS);
+	struct layer_item item = { .key = key_of("k"), .answer = LAYER_MISS };
+	struct layer_batch batch = batch_of(&item, 1);
+	struct layer_write write = write_of(LAYER_TOUCH, "k", NULL);
+	char text[600];
+
+	set(layer, "k", "v");
+	write.deadline_ns = clock_now_ns() + 100 * CLOCK_NS_PER_S;
+	write_like(layer, &write, true);
+	redis_ops.get(layer, &batch);
+	assert_int_equal(item.answer, LAYER_HIT);
+	assert_int_equal(item.flags, 0xdeadbeef);
+	assert_true(item.deadline_ns <= write.deadline_ns);
+	assert_true(item.deadline_ns > write.deadline_ns - 5 * CLOCK_NS_PER_S);
+	free(item.value);
+	snprintf(text, sizeof(text), "PTTL %s", only_body());
+	assert_in_range(atoll(command(text) + 1), 90 * 1000, 100 * 1000);
+	redis_ops.close(&layer);
+}
+
+static void test_value_found__can_be_recalled_and_is_in_force_again(void **state)
+{
+	static const struct layer_allocator plain = { plain_alloc, plain_free, NULL };
+	struct layer *layer = layer_open(LONG_NS);
+	struct layer_write write = write_of(LAYER_REPLACE, "k", "new");
+	struct layer_item item = { .key = key_of("k") };
+	struct layer_mark mark;
+
+	set(layer, "k", "old");
+	write.mark = &mark;
+	redis_ops.announce(layer, &write);
+	redis_ops.look(layer, &write);
+	assert_int_equal(write.found, LAYER_FOUND_VALUE);
+	expect_hit(layer, "k", "old");
+	redis_ops.mark(layer, &write);
+	redis_ops.marked(layer, &write);
+	expect(layer, "k", LAYER_MISS);
+	assert_true(redis_ops.recall(layer, &write, &plain, &item));
+	assert_string_equal(item.value, "old");
+	assert_int_equal(item.flags, 0xdeadbeef);
+	free(item.value);
+	write.alone = true;
+	write.outcome = LAYER_REFUSED;
+	redis_ops.commit(layer, &write);
+	expect_hit(layer, "k", "old");
+	redis_ops.close(&layer);
+}
+
+/* Two marks: the commit of the first one finds another token. */
+static void test_commit_of_an_earlier_mark__does_nothing(void **state)
+{
+	struct layer *layer = layer_open(LONG_NS);
+	struct layer_write first = write_of(LAYER_SET, "k", "first");
+	struct layer_write second = write_of(LAYER_SET, "k", "second");
+	struct layer_mark marks[2];
+
+	first.mark = &marks[0];
+	second.mark = &marks[1];
+	redis_ops.announce(layer, &first);
+	redis_ops.mark(layer, &first);
+	redis_ops.marked(layer, &first);
+	redis_ops.announce(layer, &second);
+	redis_ops.mark(layer, &second);
+	redis_ops.marked(layer, &second);
+	first.alone = second.alone = true;
+	redis_ops.commit(layer, &first);
+	expect(layer, "k", LAYER_MISS);
+	redis_ops.commit(layer, &second);
+	expect_hit(layer, "k", "second");
 	redis_ops.close(&layer);
 }
 
@@ -431,12 +640,12 @@ static void test_value_that_may_not_be_kept__is_forgotten(void **state)
 	assert_int_equal(counts.rejected, 2);
 	set(layer, "k", "right");
 	write.key.private = true;
-	redis_ops.written(layer, &write);
+	write_like(layer, &write, true);
 	expect(layer, "k", LAYER_MISS);
 	set(layer, "k", "right");
 	write.key.private = false;
 	write.deadline_ns = clock_now_ns();
-	redis_ops.written(layer, &write);
+	write_like(layer, &write, true);
 	expect(layer, "k", LAYER_MISS);
 	assert_int_equal(counts.invalidated, 4);
 	redis_ops.close(&layer);
@@ -450,7 +659,7 @@ static void test_own_expiry__ends_it(void **state)
 	char found[64];
 
 	write.deadline_ns = clock_now_ns() + 100 * CLOCK_NS_PER_MS;
-	redis_ops.written(layer, &write);
+	write_like(layer, &write, true);
 	while (get(layer, "k", found) == LAYER_HIT) {
 		assert_true(clock_now_ns() < give_up);
 		poll(NULL, 0, 5);
@@ -475,7 +684,7 @@ static void test_no_ttl__lives_as_long_as_the_program_says(void **state)
 	assert_int_equal(item.answer, LAYER_HIT);
 	assert_true(item.deadline_ns == CLOCK_NEVER);
 	free(item.value);
-	snprintf(text, sizeof(text), "PTTL %s", only_key());
+	snprintf(text, sizeof(text), "PTTL %s", only_record());
 	expect_command(text, ":-1\r\n");
 	redis_ops.close(&layer);
 }
@@ -503,7 +712,7 @@ static void test_flush__forgets_everything(void **state)
 
 	set(layer, "k", "v");
 	expect_hit(other, "k", "v");
-	redis_ops.flush(layer);
+	flush(layer);
 	expect(other, "k", LAYER_MISS);
 	expect(layer, "k", LAYER_MISS);
 	set(layer, "k", "w");
@@ -520,10 +729,14 @@ static void test_generation_of_others__is_followed(void **state)
 
 	set(layer, "k", "v");
 	expect_hit(other, "k", "v");
-	command("INCR test:1:generation");
-	/* A write that assumed the old one is repeated: its value can be found. */
+	flush(other);
+	/* A write that assumed the old one is marked again: its value can be found. */
 	set(layer, "k", "w");
 	assert_int_equal(counts.fills, 2);
+	flush(other);
+	set(layer, "k", "w");
+	flush(layer);
+	set(layer, "k", "w");
 	expect(other, "k", LAYER_MISS);
 	expect_hit(other, "k", "w");
 	expect_hit(layer, "k", "w");
@@ -536,74 +749,119 @@ static void test_generation_of_others__is_followed(void **state)
 static void test_lost_generation__never_comes_again(void **state)
 {
 	struct layer *layer = layer_open(LONG_NS);
-	long long before;
+	unsigned long long before;
 
 	set(layer, "k", "v");
 	before = generation();
-	command("DEL test:1:generation");
+	command("DEL " GENERATION);
 	expect(layer, "k", LAYER_MISS);
 	set(layer, "l", "w");
 	expect_hit(layer, "l", "w");
 	expect(layer, "k", LAYER_MISS);
 	assert_true(generation() != before);
-	command("DEL test:1:generation");
+	command("DEL " GENERATION);
 	/* By a write first, this time. */
 	set(layer, "l", "x");
 	expect_hit(layer, "l", "x");
 	expect(layer, "k", LAYER_MISS);
-	command("DEL test:1:generation");
-	redis_ops.flush(layer);
+	command("DEL " GENERATION);
+	flush(layer);
 	assert_true(generation() > 1000000);
 	expect(layer, "l", LAYER_MISS);
 	expect_clean(true);
 	redis_ops.close(&layer);
 }
 
-static void test_generation_that_is_no_number__is_down(void **state)
+/* Somebody's accident, or a SWAPDB: neither is believed, and neither stays. */
+static void test_generation_that_is_not_ours__is_replaced(void **state)
+{
+	static const char *const texts[] = {
+		"nonsense", "1", "ffffffffffffffff abc.def.0",
+		"a.very.long.text.that.no.generation.ever.was.a.very.long.text.that.no.generation"
+	};
+	struct layer *layer = layer_open(LONG_NS);
+	char text[600];
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		unsigned long long before;
+
+		set(layer, "k", "v");
+		expect_hit(layer, "k", "v");
+		before = generation();
+		snprintf(text, sizeof(text), "SET %s \"%s\"", GENERATION, texts[i]);
+		expect_command(text, "+OK\r\n");
+		expect(layer, "k", LAYER_MISS);
+		set(layer, "k", "w");
+		expect_hit(layer, "k", "w");
+		assert_true(generation() > before);
+		expect_clean(true);
+	}
+	redis_ops.close(&layer);
+}
+
+/* One that was in force before: a replica that was behind, a database that was swapped back. */
+static void test_generation_of_before__never_comes_again(void **state)
 {
 	struct layer *layer = layer_open(LONG_NS);
 
-	set(layer, "k", "v");
-	command("SET test:1:generation nonsense");
-	expect(layer, "k", LAYER_DOWN);
-	set(layer, "k", "w");
-	expect_clean(false);
+	set(layer, "k", "old");
+	expect_command("RENAME " GENERATION " kept", "+OK\r\n");
+	expect(layer, "k", LAYER_MISS);
+	set(layer, "k", "new");
+	expect_hit(layer, "k", "new");
+	command("RENAME kept " GENERATION);
+	expect(layer, "k", LAYER_MISS);
+	set(layer, "k", "newer");
+	expect_hit(layer, "k", "newer");
 	redis_ops.close(&layer);
 }
 
 static void test_damaged_value__is_a_miss_and_an_error(void **state)
+{
+	static const char *const damages[] = {
+		"SETRANGE %b 17 X", "APPEND %b X", "SET %b text", "SETRANGE %r 3 0",
+		"SET %r Vtext",	    "APPEND %r 0", "DEL %b",	  "SETRANGE %b 0 S",
+	};
+	struct layer *layer = layer_open(LONG_NS);
+	char text[1200];
+
+	for (size_t i = 0; i < sizeof(damages) / sizeof(*damages); i++) {
+		const char *at = strchr(damages[i], '%');
+
+		set(layer, "k", "value");
+		expect_hit(layer, "k", "value");
+		counts.errors = 0;
+		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - damages[i]), damages[i],
+			 at[1] == 'b' ? only_body() : only_record(), at + 2);
+		command(text);
+		expect(layer, "k", LAYER_MISS);
+		assert_int_equal(counts.errors, strstr(damages[i], "DEL") ? 0 : 1);
+	}
+	redis_ops.close(&layer);
+}
+
+static void test_value_of_another_key_or_kind__is_a_miss(void **state)
 {
 	struct layer *layer = layer_open(LONG_NS);
 	char other[512];
 	char text[1200];
 
 	set(layer, "k", "value");
-	snprintf(text, sizeof(text), "SETRANGE %s 33 X", only_key());
-	command(text);
-	expect(layer, "k", LAYER_MISS);
-	assert_int_equal(counts.errors, 1);
-	set(layer, "k", "value");
-	snprintf(text, sizeof(text), "SET %s text", only_key());
-	command(text);
-	expect(layer, "k", LAYER_MISS);
-	snprintf(text, sizeof(text), "DEL %s", only_key());
-	command(text);
-	set(layer, "k", "value");
-	/* Another's value under this key. */
-	strcpy(other, only_key());
+	strcpy(other, only_record());
 	other[strlen(other) - 1] = 'l';
-	snprintf(text, sizeof(text), "RENAME %s %s", only_key(), other);
-	command(text);
+	snprintf(text, sizeof(text), "RENAME %s %s", only_record(), other);
+	expect_command(text, "+OK\r\n");
 	expect(layer, "l", LAYER_MISS);
-	assert_int_equal(counts.errors, 3);
-	/* A value of another type. */
 	set(layer, "k", "value");
-	command("RPUSH list element");
 	snprintf(text, sizeof(text), "DEL %s", other);
 	command(text);
-	snprintf(text, sizeof(text), "RENAME list %s", only_key());
+	strcpy(other, only_body());
+	snprintf(text, sizeof(text), "DEL %s", other);
+	command(text);
+	snprintf(text, sizeof(text), "RPUSH %s element", other);
 	command(text);
 	expect(layer, "k", LAYER_MISS);
+	/* A mark does not mind, and a commit replaces it. */
 	set(layer, "k", "value");
 	expect_hit(layer, "k", "value");
 	redis_ops.close(&layer);
@@ -618,8 +876,10 @@ static void test_absent_server__is_down_and_unclean(void **state)
 	expect(layer, "k", LAYER_DOWN);
 	set(layer, "k", "v");
 	expect_clean(false);
-	redis_ops.flush(layer);
-	assert_true(redis_unclean(&shared) == 2);
+	flush(layer);
+	/* The one key is known; the flush concerns all of the server. */
+	assert_int_equal(redis_shared_n_unmarked(&shared), 1);
+	assert_int_equal(n_unclean(), 1);
 	assert_true(counts.errors >= 1);
 	redis_ops.close(&layer);
 }
@@ -637,7 +897,8 @@ static void test_open_breaker__asks_nobody(void **state)
 		set(layer, "k", "v");
 	}
 	assert_int_equal(counts.errors, 1);
-	assert_true(redis_unclean(&shared) == 1000);
+	assert_int_equal(redis_shared_n_unmarked(&shared), REDIS_UNMARKED_MAX);
+	assert_int_equal(n_unclean(), 1);
 	redis_ops.close(&layer);
 }
 
@@ -680,7 +941,7 @@ static void test_restarted_unnoticed__is_another_place(void **state)
 static void test_restarted_with_old_data__shows_none_of_it(void **state)
 {
 	struct layer *layer = layer_open(SHORT_NS);
-	long long before;
+	unsigned long long before;
 
 	set(layer, "k", "old");
 	expect_command("SAVE", "+OK\r\n");
@@ -701,11 +962,12 @@ static void test_hung_server__costs_one_timeout_and_no_old_value(void **state)
 	struct redis_options options = options_of(SHORT_NS);
 	struct layer *layer;
 	int64_t before = clock_now_ns();
-	long long number;
+	unsigned long long number;
 
 	options.breaker_retry_ns = 2 * CLOCK_NS_PER_S;
 	layer = layer_with(&options);
 	set(layer, "k", "old");
+	set(layer, "l", "kept");
 	expect_hit(layer, "k", "old");
 	number = generation();
 	server_kill(server, SIGSTOP);
@@ -717,13 +979,15 @@ static void test_hung_server__costs_one_timeout_and_no_old_value(void **state)
 	for (int i = 0; i < 1000; i++) {
 		expect(layer, "k", LAYER_DOWN);
 	}
-	/* Nobody asked again. */
-	assert_int_equal(counts.timeouts, 1);
-	assert_int_equal(counts.errors, 1);
+	/* Once more it was asked: one slow answer may be a snapshot that begins. */
+	assert_int_equal(counts.timeouts, 2);
+	assert_int_equal(counts.errors, 2);
 	server_kill(server, SIGCONT);
 	assert_int_equal(get_when_up(layer, "k"), LAYER_MISS);
 	expect_clean(true);
-	assert_true(generation() > number);
+	/* The one key was marked, and nothing else forgotten. */
+	assert_true(generation() == number);
+	expect_hit(layer, "l", "kept");
 	set(layer, "k", "new");
 	expect_hit(layer, "k", "new");
 	redis_ops.close(&layer);
@@ -750,23 +1014,26 @@ static void test_unclean__is_shared_and_cleaned_by_whoever_comes(void **state)
 {
 	struct layer *layer = layer_open(LONG_NS);
 	struct layer *other = layer_open(LONG_NS);
-	long long before;
+	unsigned long long before;
 
 	set(layer, "k", "v");
 	expect_hit(other, "k", "v");
 	before = generation();
-	atomic_fetch_add(&shared.unclean, 3);
+	soil();
+	soil();
 	/* By a write; its value is of the new generation. */
 	set(other, "k", "w");
 	expect_clean(true);
-	assert_true(generation() == before + 1);
+	assert_true(generation() > before);
+	before = generation();
 	expect(layer, "k", LAYER_MISS);
 	expect_hit(layer, "k", "w");
-	atomic_fetch_add(&shared.unclean, 1);
+	poll(NULL, 0, 2 * RETRY_NS / CLOCK_NS_PER_MS);
+	soil();
 	/* By a read. */
 	expect(layer, "k", LAYER_MISS);
 	expect_clean(true);
-	assert_true(generation() == before + 2);
+	assert_true(generation() > before);
 	redis_ops.close(&layer);
 	redis_ops.close(&other);
 }
@@ -779,14 +1046,14 @@ static void test_cleaning__is_rare(void **state)
 	options.breaker_retry_ns = 3600 * CLOCK_NS_PER_S;
 	layer = layer_with(&options);
 	set(layer, "k", "v");
-	atomic_fetch_add(&shared.unclean, 1);
+	soil();
 	expect(layer, "k", LAYER_MISS);
-	atomic_fetch_add(&shared.unclean, 1);
+	soil();
 	for (int i = 0; i < 100; i++) {
 		expect(layer, "k", LAYER_DOWN);
 		set(layer, "k", "w");
 	}
-	assert_true(redis_unclean(&shared) == 1);
+	assert_int_equal(n_unclean(), 1);
 	assert_int_equal(counts.errors, 0);
 	redis_ops.close(&layer);
 }
@@ -862,10 +1129,10 @@ static void test_no_room__forgets_and_can_still_be_read(void **state)
 	expect_hit(layer, "l", "v");
 	wrote(layer, LAYER_DELETE, "l", NULL);
 	expect(layer, "l", LAYER_MISS);
-	assert_int_equal(counts.rejected, 1);
+	assert_int_equal(counts.rejected, 2);
 	assert_int_equal(counts.errors, 0);
 	/* A new generation needs room. */
-	redis_ops.flush(layer);
+	flush(layer);
 	expect_clean(false);
 	expect(layer, "l", LAYER_DOWN);
 	expect_command("CONFIG SET maxmemory 0", "+OK\r\n");
@@ -927,7 +1194,7 @@ static void test_something_else_there__is_down(void **state)
 		expect(layer, "k", LAYER_DOWN);
 		set(layer, "k", "v");
 	}
-	assert_true(redis_unclean(&shared) == 10);
+	assert_int_equal(redis_shared_n_unmarked(&shared), 10);
 	redis_ops.close(&layer);
 	shutdown(listener, SHUT_RDWR);
 	pthread_join(thread, NULL);
@@ -975,7 +1242,7 @@ static bool own_keys_are_right(struct layer *layer, int who, int rounds)
 		snprintf(key, sizeof(key), "key-%d-%d", who, i % 16);
 		snprintf(value, sizeof(value), "value-%d-%d", who, i);
 		set(layer, key, value);
-		answer = get(layer, key, found);
+		answer = get_committed(layer, key, found);
 		/* DOWN: all connections were in use. */
 		well = well &&
 		       (answer == LAYER_DOWN || (answer == LAYER_HIT && strcmp(found, value) == 0));
@@ -1025,7 +1292,10 @@ static void test_fork__both_go_on_with_their_own(void **state)
 		bool well = count_descriptors() == without;
 
 		well = own_keys_are_right(layer, 1, 500) && well;
-		_exit(well && redis_unclean(&shared) == 0 && counts.errors == 0 ? 0 : 1);
+		_exit(well && n_unclean() == 0 && redis_shared_n_unmarked(&shared) == 0 &&
+				      counts.errors == 0
+			      ? 0
+			      : 1);
 	}
 	assert_true(own_keys_are_right(layer, 2, 500));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -1126,7 +1396,7 @@ static void test_one_connection_to_a_hung_server__delays_each_by_one_timeout(voi
 	set(layer, "k", "w");
 	assert_true(clock_now_ns() - before < 20 * options.timeout_ns);
 	pthread_join(worker.thread, NULL);
-	assert_int_equal(counts.timeouts, 1);
+	assert_in_range(counts.timeouts, 1, 2);
 	expect_clean(false);
 	server_kill(server, SIGCONT);
 	redis_ops.close(&layer);
@@ -1150,7 +1420,15 @@ int main(void)
 		TEST(test_flush__forgets_everything),
 		TEST(test_generation_of_others__is_followed),
 		TEST(test_lost_generation__never_comes_again),
-		TEST(test_generation_that_is_no_number__is_down),
+		TEST(test_change_of_what_is_not_there__leaves_nothing),
+		TEST(test_counter_that_was_made__is_known),
+		TEST(test_many_appends__are_all_found_in_order),
+		TEST(test_touch__moves_the_end),
+		TEST(test_value_found__can_be_recalled_and_is_in_force_again),
+		TEST(test_commit_of_an_earlier_mark__does_nothing),
+		TEST(test_generation_that_is_not_ours__is_replaced),
+		TEST(test_generation_of_before__never_comes_again),
+		TEST(test_value_of_another_key_or_kind__is_a_miss),
 		TEST(test_damaged_value__is_a_miss_and_an_error),
 		TEST_ALONE(test_absent_server__is_down_and_unclean),
 		TEST_ALONE(test_open_breaker__asks_nobody),

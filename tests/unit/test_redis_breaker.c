@@ -16,11 +16,15 @@
 #define START_NS (100 * CLOCK_NS_PER_S)
 #define THREADS 8
 
+static struct redis_breaker_state shared;
 static struct redis_breaker breaker;
 
 static int setup(void **state)
 {
+	memset(&shared, 0, sizeof(shared));
 	memset(&breaker, 0, sizeof(breaker));
+	breaker.state = &shared;
+	breaker.patience_ns = RETRY_NS / 20;
 	breaker.retry_ns = RETRY_NS;
 	breaker.probe_ns = RETRY_NS / 10;
 	clock_fake(START_NS, 1);
@@ -38,12 +42,12 @@ static void test_closed__everybody_asks(void **state)
 	assert_false(redis_breaker_rests(&breaker));
 	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_ASK);
 	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_ASK);
-	assert_false(redis_breaker_close(&breaker));
+	assert_false(redis_breaker_answered(&breaker, true));
 }
 
 static void test_failure__opens_until_retry(void **state)
 {
-	assert_true(redis_breaker_open(&breaker));
+	assert_true(redis_breaker_failed(&breaker, true));
 	assert_true(redis_breaker_rests(&breaker));
 	clock_fake(START_NS + RETRY_NS - 1, 1);
 	assert_true(redis_breaker_rests(&breaker));
@@ -56,21 +60,21 @@ static void test_failure__opens_until_retry(void **state)
 
 static void test_probe__decides(void **state)
 {
-	redis_breaker_open(&breaker);
+	redis_breaker_failed(&breaker, true);
 	clock_fake(START_NS + RETRY_NS, 1);
 	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_PROBE);
 	/* Still failing: no change of state, another wait. */
-	assert_false(redis_breaker_open(&breaker));
+	assert_false(redis_breaker_failed(&breaker, true));
 	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_REST);
 	clock_fake(START_NS + 2 * RETRY_NS, 1);
 	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_PROBE);
-	assert_true(redis_breaker_close(&breaker));
+	assert_true(redis_breaker_answered(&breaker, true));
 	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_ASK);
 }
 
 static void test_probe_that_never_returns__is_followed_by_another(void **state)
 {
-	redis_breaker_open(&breaker);
+	redis_breaker_failed(&breaker, true);
 	breaker.probe_ns = 3 * RETRY_NS;
 	clock_fake(START_NS + RETRY_NS, 1);
 	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_PROBE);
@@ -91,7 +95,7 @@ static void test_many_threads__one_probes(void **state)
 		pthread_t threads[THREADS];
 		int n_probes = 0;
 
-		redis_breaker_open(&breaker);
+		redis_breaker_failed(&breaker, true);
 		clock_fake(START_NS + round * RETRY_NS, 1);
 		for (int i = 0; i < THREADS; i++) {
 			assert_int_equal(pthread_create(&threads[i], NULL, enter, NULL), 0);
@@ -106,6 +110,20 @@ static void test_many_threads__one_probes(void **state)
 	}
 }
 
+static void test_one_slow_answer__opens_nothing(void **state)
+{
+	assert_false(redis_breaker_failed(&breaker, false));
+	clock_fake(START_NS + breaker.patience_ns - 1, 1);
+	assert_false(redis_breaker_failed(&breaker, false));
+	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_ASK);
+	assert_false(redis_breaker_answered(&breaker, false));
+	clock_fake(START_NS + 10 * breaker.patience_ns, 1);
+	assert_false(redis_breaker_failed(&breaker, false));
+	clock_fake(START_NS + 11 * breaker.patience_ns, 1);
+	assert_true(redis_breaker_failed(&breaker, false));
+	assert_true(redis_breaker_rests(&breaker));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -114,6 +132,7 @@ int main(void)
 		TEST(test_failure__opens_until_retry),
 		TEST(test_probe__decides),
 		TEST(test_probe_that_never_returns__is_followed_by_another),
+		TEST(test_one_slow_answer__opens_nothing),
 		TEST(test_many_threads__one_probes),
 	};
 

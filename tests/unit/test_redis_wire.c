@@ -297,6 +297,49 @@ static void test_request__is_what_redis_expects(void **state)
 	redis_wire_close(&wire);
 }
 
+static void test_posted_commands__owe_their_replies_to_the_next_exchange(void **state)
+{
+	struct script script = SAYS("-NOSCRIPT nothing of it\r\n:1\r\n+OK\r\n");
+	struct redis_wire *wire;
+	struct seen seen = { .n = 0 };
+
+	script.questions = 1;
+	serve_script(script);
+	wire = wire_open();
+	ask(wire, 2);
+	assert_int_equal(redis_wire_post(wire, clock_now_ns() + PATIENCE_NS), REDIS_WIRE_OK);
+	/* What is owed may lie there already. */
+	poll(NULL, 0, 20);
+	assert_true(redis_wire_is_usable(wire));
+	ask(wire, 1);
+	redis_wire_send(wire);
+	assert_int_equal(redis_wire_receive(wire, see, &seen, clock_now_ns() + PATIENCE_NS),
+			 REDIS_WIRE_OK);
+	assert_string_equal(seen.text, "0+OK\n");
+	assert_string_equal(redis_wire_owed_error(wire), "NOSCRIPT");
+	assert_string_equal(redis_wire_error(wire), "");
+	assert_true(redis_wire_is_usable(wire));
+	redis_wire_close(&wire);
+	join();
+}
+
+/* What has come is taken though the time is over: the caller was busy elsewhere. */
+static void test_answer_that_lies_there__is_in_time(void **state)
+{
+	struct redis_wire *wire;
+	struct seen seen = { .n = 0 };
+
+	serve_script(SAYS("+OK\r\n"));
+	wire = wire_open();
+	ask(wire, 1);
+	redis_wire_send(wire);
+	poll(NULL, 0, 50);
+	assert_int_equal(redis_wire_receive(wire, see, &seen, clock_now_ns() - 1), REDIS_WIRE_OK);
+	assert_string_equal(seen.text, "0+OK\n");
+	redis_wire_close(&wire);
+	join();
+}
+
 static void test_half_a_reply__times_out(void **state)
 {
 	static const char *const halves[] = {
@@ -632,6 +675,8 @@ int main(void)
 		TEST(test_replies_byte_by_byte__are_the_same),
 		TEST(test_signals__interrupt_nothing),
 		TEST(test_request__is_what_redis_expects),
+		TEST(test_posted_commands__owe_their_replies_to_the_next_exchange),
+		TEST(test_answer_that_lies_there__is_in_time),
 		TEST(test_half_a_reply__times_out),
 		TEST(test_dripping__does_not_extend_the_deadline),
 		TEST(test_early_close__is_closed),

@@ -166,7 +166,7 @@ static void test_unmarked_writes__are_said(void **state)
 {
 	struct stats_snapshot *snapshot = sample();
 
-	snapshot->redis_unclean = 12;
+	snapshot->redis_unmarked = 12;
 	assert_contains(table_of(snapshot, &everything), "yet to hear of  12\n");
 	assert_contains(json_of(snapshot, &everything), "\"redis\":{\"unmarked\":12}}\n");
 }

@@ -144,7 +144,7 @@ static void test_no_path__counts_in_private_and_silently(void **state)
 	assert_non_null(stats);
 	assert_null(stats->file);
 	counter_add(&stats->layers[STATS_REDIS]->hits, 3);
-	atomic_fetch_add(&stats->redis->unclean, 1);
+	atomic_fetch_add(&stats->redis->unmarked, 1);
 	assert_int_equal(stats->counts->layers[STATS_REDIS].hits, 3);
 	stats_child(stats);
 	assert_int_equal(stats->counts->layers[STATS_REDIS].hits, 0);
@@ -164,8 +164,7 @@ static void test_counts__are_seen_while_the_process_lives(void **state)
 	gauge_set(&stats->layers[STATS_MEMORY]->items, 5);
 	counter_add(&stats->counts->calls[1], 2);
 	counter_add(&stats->counts->passed[0], 1);
-	atomic_fetch_add(&stats->redis->unclean, 4);
-	atomic_fetch_add(&stats->redis->cleaned, 3);
+	atomic_store(&stats->redis->unmarked, 1);
 
 	snapshot = snapshot_now();
 	assert_string_equal(snapshot->domain, "unit");
@@ -173,7 +172,7 @@ static void test_counts__are_seen_while_the_process_lives(void **state)
 	assert_string_equal(snapshot->calls[1], "memcached_set");
 	assert_int_equal(snapshot->n_reasons, 1);
 	assert_string_equal(snapshot->reasons[0], "too_long");
-	assert_int_equal(snapshot->redis_unclean, 1);
+	assert_int_equal(snapshot->redis_unmarked, 1);
 	assert_int_equal(snapshot->n_processes, 1);
 	assert_int_equal(snapshot->processes[0].pid, getpid());
 	assert_string_equal(snapshot->processes[0].command, "test_stats");
@@ -372,7 +371,7 @@ static void test_leaving__folds_and_counts_on_in_private(void **state)
 	stats_leave(stats);
 	assert_ptr_not_equal(stats->counts, before);
 	counter_add(&stats->counts->calls[0], 1);
-	atomic_fetch_add(&stats->redis->unclean, 1); /* still mapped */
+	atomic_fetch_add(&stats->redis->unmarked, 1); /* still mapped */
 	assert_int_equal(total_calls(), 3);
 	stats_leave(stats);
 	stats_close(&stats);
@@ -406,7 +405,7 @@ static void assert_private(const char *domain, const struct stats_names *other)
 	assert_non_null(stats->why);
 	assert_null(stats->file);
 	counter_add(&stats->layers[STATS_MEMORY]->hits, 1);
-	atomic_fetch_add(&stats->redis->unclean, 1);
+	atomic_fetch_add(&stats->redis->unmarked, 1);
 	stats_child(stats);
 	stats_claim(stats);
 	stats_close(&stats);

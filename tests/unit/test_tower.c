@@ -28,6 +28,19 @@ struct layer {
 	uint64_t told_slot;
 	bool busy_when_told;	    /* the slot, seen by somebody else */
 	enum layer_outcome outcome; /* of a write: the authority only */
+
+	/* The authority: what it loses, and what comes back. */
+	bool loses;
+	bool put_back_owned;
+	unsigned writes, puts, takes;
+	int64_t exptime;
+
+	/* The deep layer's part in a write, in the order of its calls. */
+	char calls[32];
+	bool alone;
+	enum layer_found found;
+	bool busy_when_announced;
+	bool fails_to_recall;
 };
 
 static struct tower tower;
@@ -123,7 +136,89 @@ static void fill(struct layer *layer, const struct layer_batch *batch, uint8_t o
 
 static void write_authority(struct layer *layer, struct layer_write *write)
 {
+	layer->writes++;
+	strcat(deep.calls, "w");
 	write->outcome = layer->outcome;
+	write->absent = layer->loses && !(layer->puts && write->again) && !write->created &&
+			(write->no_create || write->verb != LAYER_INCREMENT);
+	if (write->absent) {
+		write->outcome = LAYER_REFUSED;
+	}
+}
+
+static bool put_back(struct layer *layer, const struct layer_batch *batch,
+		     const struct layer_write *write, const struct layer_item *item,
+		     int64_t exptime)
+{
+	struct slots_ticket ticket;
+
+	layer->puts++;
+	layer->exptime = exptime;
+	layer->put_back_owned = slots_load(tower.slots, item->key.hash) == LAYER_SLOT_BUSY &&
+				!slots_enter_owning(tower.slots, item->key.hash, 0, &ticket);
+	return true;
+}
+
+static void take_back(struct layer *layer, const struct layer_batch *batch,
+		      const struct layer_write *write, const struct layer_item *item)
+{
+	layer->takes++;
+}
+
+static void announce(struct layer *layer, struct layer_write *write)
+{
+	strcat(layer->calls, "a");
+	layer->busy_when_announced = slots_load(tower.slots, write->key.hash) == LAYER_SLOT_BUSY;
+}
+
+static void look(struct layer *layer, struct layer_write *write)
+{
+	strcat(layer->calls, "l");
+	write->found = layer->found;
+}
+
+static void mark(struct layer *layer, struct layer_write *write)
+{
+	strcat(layer->calls, "m");
+	layer->busy_when_told = slots_load(tower.slots, write->key.hash) == LAYER_SLOT_BUSY;
+}
+
+static void marked(struct layer *layer, struct layer_write *write)
+{
+	strcat(layer->calls, "M");
+	write->found = layer->found;
+}
+
+static bool recall(struct layer *layer, struct layer_write *write,
+		   const struct layer_allocator *allocator, struct layer_item *item)
+{
+	strcat(layer->calls, "r");
+	item->deadline_ns = CLOCK_NEVER;
+	return !layer->fails_to_recall;
+}
+
+static void commit(struct layer *layer, struct layer_write *write)
+{
+	strcat(layer->calls, "c");
+	layer->alone = write->alone;
+	layer->told_outcome = write->outcome;
+	layer->told_slot = write->slot;
+	layer->busy_when_announced |= slots_load(tower.slots, write->key.hash) == write->slot;
+}
+
+static void flush_servers(struct layer *layer, const char *const *servers, size_t n)
+{
+	layer->flushes++;
+}
+
+static void flush_later(struct layer *layer, const char *const *servers, size_t n)
+{
+	strcat(layer->calls, "f");
+}
+
+static void flush_due(struct layer *layer)
+{
+	layer->flushes++;
 }
 
 static void written(struct layer *layer, const struct layer_write *write)
@@ -153,16 +248,29 @@ static struct layer_ops authority_fake = {
 	.capabilities = LAYER_AUTHORITY,
 	.get = get_authority,
 	.write = write_authority,
+	.put_back = put_back,
+	.take_back = take_back,
 };
 static const struct layer_ops deep_fake = {
 	.name = "redis",
 	.capabilities = LAYER_SHARED | LAYER_DEEP,
 	.get = get_deep,
-	.written = written,
-	.flush = flush,
+	.announce = announce,
+	.look = look,
+	.mark = mark,
+	.marked = marked,
+	.recall = recall,
+	.commit = commit,
+	.flush_servers = flush_servers,
+	.flush_later = flush_later,
+	.flush_due = flush_due,
 };
 
 static struct slots_doubts *doubts;
+
+static void no_free(void *owner, void *bytes)
+{
+}
 
 static int setup(void **state)
 {
@@ -319,14 +427,15 @@ static void test_probe__fills_nothing(void **state)
 	assert_int_equal(memory.fills, 0);
 }
 
-static void test_write__tells_shared_layers_before_the_slot_is_left_and_private_ones_after(
-	void **state)
+static void test_write__is_marked_in_its_slot_and_committed_after_it(void **state)
 {
 	struct layer_write write = write_one("a", LAYER_DONE);
 
 	assert_int_equal(write.outcome, LAYER_DONE);
-	assert_int_equal(deep.told, 1);
+	assert_string_equal(deep.calls, "amwMc");
 	assert_true(deep.busy_when_told);
+	assert_true(deep.alone);
+	assert_true(deep.told_slot == slots_load(tower.slots, write.key.hash));
 	assert_int_equal(memory.told, 1);
 	assert_false(memory.busy_when_told);
 	assert_true(memory.told_slot == slots_load(tower.slots, write.key.hash));
@@ -339,6 +448,138 @@ static void test_write_beside_another__keeps_nothing_in_memory(void **state)
 	slots_enter(tower.slots, key_of("a").hash, CLOCK_NEVER, &ticket);
 	write_one("a", LAYER_DONE);
 	assert_true(memory.told_slot == LAYER_SLOT_BUSY);
+	assert_false(deep.alone);
+}
+
+static struct layer_write write_lost(enum layer_verb verb, bool with_initial)
+{
+	struct layer_write write = { .verb = verb,
+				     .key = key_of("a"),
+				     .changes_expiry = with_initial,
+				     .may_keep_expiry = with_initial };
+
+	authority.loses = true;
+	authority.outcome = LAYER_DONE;
+	tower_write(&tower, &write, &doubts);
+	return write;
+}
+
+static void test_key_that_memcached_lost__goes_back_and_the_call_is_repeated(void **state)
+{
+	struct layer_write write;
+
+	deep.found = LAYER_FOUND_VALUE;
+	write = write_lost(LAYER_APPEND, false);
+	assert_int_equal(write.outcome, LAYER_DONE);
+	assert_string_equal(deep.calls, "amwMrwc");
+	assert_int_equal(authority.puts, 1);
+	assert_true(authority.put_back_owned);
+	assert_int_equal(authority.takes, 0);
+	assert_true(deep.alone);
+}
+
+static void test_key_that_nobody_has__is_refused_once(void **state)
+{
+	deep.found = LAYER_FOUND_NOTHING;
+	assert_int_equal(write_lost(LAYER_REPLACE, false).outcome, LAYER_REFUSED);
+	assert_string_equal(deep.calls, "amwMc");
+	assert_int_equal(authority.puts, 0);
+}
+
+static void test_key_that_cannot_be_recalled__stays_lost(void **state)
+{
+	deep.found = LAYER_FOUND_VALUE;
+	deep.fails_to_recall = true;
+	assert_int_equal(write_lost(LAYER_TOUCH, false).outcome, LAYER_REFUSED);
+	assert_int_equal(authority.puts, 0);
+}
+
+static void test_lost_key_beside_another_writer__is_not_put_back(void **state)
+{
+	struct slots_ticket ticket;
+
+	slots_enter(tower.slots, key_of("a").hash, CLOCK_NEVER, &ticket);
+	deep.found = LAYER_FOUND_VALUE;
+	assert_int_equal(write_lost(LAYER_APPEND, false).outcome, LAYER_REFUSED);
+	assert_int_equal(authority.puts, 0);
+}
+
+static void test_delete_of_what_only_the_deep_layer_has__is_done(void **state)
+{
+	struct layer_write write;
+
+	deep.found = LAYER_FOUND_VALUE;
+	write = write_lost(LAYER_DELETE, false);
+	assert_int_equal(write.outcome, LAYER_DONE);
+	assert_true(write.absent);
+	assert_int_equal(authority.puts, 0);
+}
+
+static void test_counter_that_nobody_has__is_made_only_then(void **state)
+{
+	struct layer_write write;
+
+	deep.found = LAYER_FOUND_NOTHING;
+	write = write_lost(LAYER_INCREMENT, true);
+	assert_int_equal(write.outcome, LAYER_DONE);
+	assert_string_equal(deep.calls, "amwMwc");
+	assert_true(write.created);
+	deep.calls[0] = '\0';
+	deep.found = LAYER_FOUND_VALUE;
+	write = write_lost(LAYER_INCREMENT, true);
+	assert_string_equal(deep.calls, "amwMrwc");
+	assert_false(write.created);
+}
+
+static void test_add__looks_first(void **state)
+{
+	struct layer_write write = { .verb = LAYER_ADD, .key = key_of("a") };
+
+	deep.found = LAYER_FOUND_VALUE;
+	tower_write(&tower, &write, &doubts);
+	assert_string_equal(deep.calls, "alrmwMc");
+	assert_int_equal(authority.puts, 1);
+}
+
+static void test_deep_hit__goes_back_when_it_comes_again(void **state)
+{
+	static struct tower_seen seen;
+
+	tower.seen = &seen;
+	deep.has = true;
+	tower.config.redis_promote = CONFIG_PROMOTE_AGAIN;
+	read_one("a");
+	assert_int_equal(authority.puts, 0);
+	read_one("a");
+	assert_int_equal(authority.puts, 1);
+	assert_true(authority.put_back_owned);
+	/* Nobody else was there: memory may keep it. */
+	assert_int_equal(memory.fills, 2);
+	assert_true(memory.slot == slots_load(tower.slots, key_of("a").hash));
+	tower.config.redis_promote = CONFIG_PROMOTE_NEVER;
+	read_one("a");
+	assert_int_equal(authority.puts, 1);
+	tower.config.redis_promote = CONFIG_PROMOTE_ALWAYS;
+	read_one("b");
+	assert_int_equal(authority.puts, 2);
+}
+
+static void test_deep_hit_without_cas_id__is_put_back_and_asked_for_again(void **state)
+{
+	struct layer_item item = { .key = key_of("a") };
+	struct layer_batch batch = {
+		.items = &item, .n_items = 1, .want_cas = true, .allocator = { NULL, no_free, NULL }
+	};
+
+	deep.has = true;
+	tower.config.redis_promote = CONFIG_PROMOTE_NEVER;
+	assert_true(tower_read_begin(&tower, &batch));
+	tower_read_end(&tower, &batch);
+	assert_int_equal(authority.puts, 1);
+	assert_int_equal(authority.gets, 2);
+	/* This authority does not keep what it gets. */
+	assert_int_equal(item.answer, LAYER_MISS);
+	assert_int_equal(batch.n_hits, 0);
 }
 
 static void test_expiry__is_capped_where_it_counts(void **state)
@@ -370,7 +611,7 @@ static void test_flush__empties_all_layers_and_changes_all_tokens(void **state)
 {
 	uint64_t before = slots_load(tower.slots, 1);
 
-	tower_flush(&tower, 0, nothing, NULL);
+	tower_flush(&tower, NULL, 0, 0, nothing, NULL);
 	assert_int_equal(memory.flushes, 1);
 	assert_int_equal(deep.flushes, 1);
 	assert_true(slots_load(tower.slots, 1) != before);
@@ -379,11 +620,11 @@ static void test_flush__empties_all_layers_and_changes_all_tokens(void **state)
 static void test_flush_later__takes_effect_at_its_time_and_deep_copies_wait(void **state)
 {
 	deep.has = true;
-	tower_flush(&tower, 10, nothing, NULL);
+	tower_flush(&tower, NULL, 0, 10, nothing, NULL);
 	assert_int_equal(memory.flushes, 0);
 	assert_int_equal(read_one("a").answer, LAYER_MISS);
 	write_one("a", LAYER_DONE);
-	assert_int_equal(deep.told_outcome, LAYER_DROPPED);
+	assert_false(deep.alone);
 	clock_fake(1020 * CLOCK_NS_PER_S, 1700000020);
 	read_one("a");
 	assert_int_equal(memory.flushes, 1);
@@ -420,7 +661,7 @@ static void test_uncertain_write__is_too_old_to_matter_after_a_while(void **stat
 static void test_uncertain_flush__lets_nothing_out_until_it_has_happened(void **state)
 {
 	memory.has = true;
-	tower_flush(&tower, 0, unsure, NULL);
+	tower_flush(&tower, NULL, 0, 0, unsure, NULL);
 	assert_int_equal(read_one("a").answer, LAYER_MISS);
 	clock_fake(1000 * CLOCK_NS_PER_S + SLOTS_SENT_NS, 1700000000);
 	assert_int_equal(read_one("a").layer, 0);
@@ -545,10 +786,28 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe__fills_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			test_write__tells_shared_layers_before_the_slot_is_left_and_private_ones_after,
-			setup, teardown),
+			test_write__is_marked_in_its_slot_and_committed_after_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write_beside_another__keeps_nothing_in_memory,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_key_that_memcached_lost__goes_back_and_the_call_is_repeated, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_key_that_nobody_has__is_refused_once, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_key_that_cannot_be_recalled__stays_lost, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_lost_key_beside_another_writer__is_not_put_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_delete_of_what_only_the_deep_layer_has__is_done, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_counter_that_nobody_has__is_made_only_then,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_add__looks_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deep_hit__goes_back_when_it_comes_again, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_deep_hit_without_cas_id__is_put_back_and_asked_for_again, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(test_expiry__is_capped_where_it_counts, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(

@@ -1,0 +1,31 @@
+/*
+ * tower_private.h - what the parts of the walk share: tower.c, tower_write.c,
+ * promote.c.
+ */
+#ifndef TOWER_CORE_TOWER_PRIVATE_H
+#define TOWER_CORE_TOWER_PRIVATE_H
+
+#include "core/tower.h"
+
+/* What time and other processes have changed since the last call. */
+void tower_keep_up(struct tower *tower);
+
+/* The deep layer, or NULL where there is none. */
+const struct tower_layer *tower_deep(const struct tower *tower);
+
+/* --- promote.c --- */
+
+/*
+ * Puts deep hits back into memcached, where they are worth it or must be (an
+ * answer without the server's CAS id is none where one is wanted).
+ */
+void tower_promote(struct tower *tower, struct layer_batch *batch);
+
+/*
+ * Puts the item's value back into memcached for a write that is in its slot;
+ * false: it is not alone there, or memcached could not be told.
+ */
+bool tower_put_back(struct tower *tower, const struct layer_write *write,
+		    const struct slots_ticket *ticket, const struct layer_item *item);
+
+#endif

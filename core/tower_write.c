@@ -1,0 +1,209 @@
+/* The walk of a write: what every layer hears of it, and when. */
+#include "core/tower_private.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "core/budget.h"
+#include "core/expiry.h"
+#include "core/open_writes.h"
+
+/* Private layers, after the slot was left. */
+static void tell(struct tower *tower, const struct layer_write *write)
+{
+	for (uint8_t i = 0; i < tower->n_layers; i++) {
+		const struct tower_layer *layer = &tower->layers[i];
+
+		if (layer->ops->capabilities & LAYER_PRIVATE) {
+			layer->ops->written(layer->layer, write);
+		}
+	}
+}
+
+/* --- beside a deeper layer --- */
+
+static void *plain_alloc(void *owner, size_t n)
+{
+	(void)owner;
+	return malloc(n);
+}
+
+static void plain_free(void *owner, void *bytes)
+{
+	(void)owner;
+	free(bytes);
+}
+
+/* memcached has lost what the deeper layer still has: true where it is back. */
+static bool bring_back(struct tower *tower, struct layer_write *write,
+		       const struct slots_ticket *ticket)
+{
+	static const struct layer_allocator plain = { plain_alloc, plain_free, NULL };
+	const struct tower_layer *deep = tower_deep(tower);
+	struct layer_item item = { .key = write->key };
+	bool done;
+
+	if (write->found != LAYER_FOUND_VALUE || !slots_alone(tower->slots, ticket) ||
+	    slots_flush_pending(tower->slots) ||
+	    !deep->ops->recall(deep->layer, write, &plain, &item)) {
+		return false;
+	}
+	done = tower_put_back(tower, write, ticket, &item);
+	free(item.value);
+	return done;
+}
+
+static void call(struct tower *tower, struct layer_write *write)
+{
+	const struct tower_layer *authority = &tower->layers[tower->authority];
+
+	authority->ops->write(authority->layer, write);
+	write->again = true;
+}
+
+static bool creates(const struct layer_write *write)
+{
+	return (write->verb == LAYER_INCREMENT || write->verb == LAYER_DECREMENT) &&
+	       write->changes_expiry;
+}
+
+/* The planted fault: Redis has the new value before memcached does. */
+static void commit_early(const struct tower_layer *deep, struct layer_write *write)
+{
+	deep->ops->mark(deep->layer, write);
+	deep->ops->marked(deep->layer, write);
+	write->outcome = LAYER_DONE;
+	write->alone = true;
+	deep->ops->commit(deep->layer, write);
+}
+
+/*
+ * The program's call beside the mark.  Where memcached has lost the key and the
+ * deeper layer has it, the value goes back and the call is repeated: to the
+ * program both are one memcached.
+ */
+static void call_beside(struct tower *tower, const struct tower_layer *deep,
+			struct layer_write *write, const struct slots_ticket *ticket)
+{
+	if (write->verb == LAYER_ADD && deep->ops->look) {
+		deep->ops->look(deep->layer, write);
+		bring_back(tower, write, ticket);
+	}
+	if (fault_planted(FAULT_value_before)) {
+		commit_early(deep, write);
+		call(tower, write);
+		return;
+	}
+	deep->ops->mark(deep->layer, write);
+	write->no_create = creates(write);
+	call(tower, write);
+	deep->ops->marked(deep->layer, write);
+	if (!write->absent) {
+		return;
+	}
+	if (write->verb == LAYER_DELETE) {
+		if (write->found == LAYER_FOUND_VALUE && slots_alone(tower->slots, ticket)) {
+			write->outcome = LAYER_DONE;
+		}
+		return;
+	}
+	if (bring_back(tower, write, ticket)) {
+		call(tower, write);
+	}
+	if (write->absent && write->no_create) {
+		write->no_create = false;
+		call(tower, write);
+		write->created = true;
+		write->found = LAYER_FOUND_NOTHING;
+	}
+}
+
+/* --- the write --- */
+
+static void enter(struct tower *tower, struct layer_write *write, struct layer_mark *mark,
+		  int64_t deadline_ns, struct slots_ticket *ret_ticket)
+{
+	const struct tower_layer *deep = tower_deep(tower);
+
+	if (deep) {
+		write->mark = mark;
+		deep->ops->announce(deep->layer, write);
+	}
+	slots_enter(tower->slots, write->key.hash, deadline_ns, ret_ticket);
+	open_writes_add(tower->slots, ret_ticket);
+}
+
+/* What is shared by many hears of the end after the slot was left, and only then. */
+static void leave(struct tower *tower, struct layer_write *write, const struct slots_ticket *ticket,
+		  struct slots_doubts **doubts)
+{
+	const struct tower_layer *deep = tower_deep(tower);
+	enum layer_outcome outcome = write->outcome;
+
+	/* Only a writer that is alone knows that its expiry is the one in force. */
+	if (write->changes_expiry && (outcome == LAYER_DONE || outcome == LAYER_UNCERTAIN)) {
+		slots_note_end(tower->slots, write->key.hash, write->deadline_ns,
+			       outcome == LAYER_UNCERTAIN || write->may_keep_expiry ||
+				       !slots_alone(tower->slots, ticket));
+	}
+	write->slot = LAYER_SLOT_BUSY;
+	if (!open_writes_close(ticket)) {
+		write->slot = LAYER_SLOT_BUSY;
+	} else if (outcome == LAYER_UNCERTAIN) {
+		slots_doubt(tower->slots, ticket, doubts);
+	} else {
+		write->slot = slots_leave(tower->slots, ticket);
+	}
+	if (deep) {
+		write->alone = write->slot != LAYER_SLOT_BUSY && !slots_flush_pending(tower->slots);
+		deep->ops->commit(deep->layer, write);
+	}
+	budget_keep(tower);
+	tell(tower, write);
+}
+
+void tower_write(struct tower *tower, struct layer_write *write, struct slots_doubts **doubts)
+{
+	const struct tower_layer *deep = tower_deep(tower);
+	struct slots_ticket ticket;
+	struct layer_mark mark;
+
+	tower_keep_up(tower);
+	if (write->changes_expiry) {
+		write->exptime = expiry_cap(write->exptime, tower->config.memcached_ttl);
+	}
+	/* Before the call: the value must not outlive memcached's, which counts from later on. */
+	write->deadline_ns = expiry_deadline_ns(write->exptime);
+	enter(tower, write, &mark, write->changes_expiry ? write->deadline_ns : CLOCK_NEVER,
+	      &ticket);
+	if (deep) {
+		call_beside(tower, deep, write, &ticket);
+	} else {
+		call(tower, write);
+	}
+	leave(tower, write, &ticket, doubts);
+}
+
+void tower_change(struct tower *tower, const struct layer_key *key,
+		  enum layer_outcome (*change)(void *), void *arg, struct slots_doubts **doubts)
+{
+	const struct tower_layer *deep = tower_deep(tower);
+	struct layer_write write = { .verb = LAYER_TOUCH, .key = *key };
+	struct slots_ticket ticket;
+	struct layer_mark mark;
+
+	tower_keep_up(tower);
+	enter(tower, &write, &mark, CLOCK_NEVER, &ticket);
+	if (deep) {
+		deep->ops->mark(deep->layer, &write);
+	}
+	write.outcome = change(arg);
+	if (write.outcome != LAYER_UNCERTAIN && write.outcome != LAYER_UNSENT) {
+		write.outcome = LAYER_DROPPED;
+	}
+	if (deep) {
+		deep->ops->marked(deep->layer, &write);
+	}
+	leave(tower, &write, &ticket, doubts);
+}

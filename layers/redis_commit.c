@@ -1,0 +1,320 @@
+/* What the end of a write does to the record and the body: one table, one script each. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "layers/envelope.h"
+#include "layers/redis_write.h"
+
+enum action {
+	LEAVE, /* the mark ends by itself */
+	CLOSE, /* nothing is there any more */
+	STORE, /* a new value */
+	KEEP,  /* the value that was found: as it was, longer, or with another expiry */
+};
+
+struct commit {
+	enum action action;
+	struct redis_record record;
+	enum envelope_kind kind;
+	const char *bytes; /* to store, or to add */
+	uint32_t n;
+	char number[24];
+};
+
+/*
+ * When Redis lets go of a value; 0: never.  Cut, not rounded: Redis must not
+ * have it longer than memcached.
+ */
+static uint64_t end_of(const struct layer *layer, uint64_t expires_ms)
+{
+	uint64_t ttl_ms = (uint64_t)(layer->options.ttl_ns / CLOCK_NS_PER_MS);
+	uint64_t most;
+
+	if (layer->options.ttl_ns == 0) {
+		return expires_ms;
+	}
+	most = (uint64_t)clock_wall_ms() + ttl_ms;
+	return expires_ms == 0 || most < expires_ms ? most : expires_ms;
+}
+
+/* The write's own expiry, since 1970; false where it is over. */
+static bool expiry_of(const struct layer_write *write, uint64_t *ret_expires_ms)
+{
+	int64_t left_ns;
+
+	if (write->deadline_ns == CLOCK_NEVER) {
+		*ret_expires_ms = 0;
+		return true;
+	}
+	left_ns = write->deadline_ns - clock_now_ns();
+	if (left_ns < CLOCK_NS_PER_MS) {
+		return false;
+	}
+	*ret_expires_ms = (uint64_t)(clock_wall_ms() + left_ns / CLOCK_NS_PER_MS);
+	return true;
+}
+
+static bool fits(const struct layer *layer, uint64_t n)
+{
+	return n >= layer->options.min_item_bytes && n <= layer->options.max_item_bytes;
+}
+
+static void store(const struct layer *layer, struct commit *commit, const char *bytes, size_t n)
+{
+	if (!fits(layer, n)) {
+		counter_add(&(*layer->counters)->rejected, 1);
+		commit->action = CLOSE;
+		return;
+	}
+	commit->action = STORE;
+	commit->kind = ENVELOPE_WHOLE;
+	commit->bytes = bytes;
+	commit->n = (uint32_t)n;
+	commit->record.length = (uint32_t)n;
+	commit->record.segments = 1;
+	commit->record.ends_ms = end_of(layer, commit->record.expires_ms);
+}
+
+static void store_given(const struct layer *layer, const struct layer_write *write,
+			struct commit *commit)
+{
+	commit->record.flags = write->flags;
+	if (expiry_of(write, &commit->record.expires_ms)) {
+		store(layer, commit, write->value, write->n_value);
+	}
+}
+
+/*
+ * memcached writes a number into the place of the one before where it is no
+ * longer, and blanks behind it.
+ */
+static void store_number(const struct layer *layer, const struct layer_write *write,
+			 struct commit *commit)
+{
+	const struct redis_write *at = redis_write_of(write);
+	int n = snprintf(commit->number, sizeof(commit->number), "%" PRIu64, write->number);
+
+	if (write->found == LAYER_FOUND_VALUE) {
+		commit->record.flags = at->found.flags;
+		commit->record.expires_ms = at->found.expires_ms;
+		if (at->found.length >= sizeof(commit->number)) {
+			return;
+		}
+		while (n < (int)at->found.length) {
+			commit->number[n++] = ' ';
+		}
+	} else if (!write->created || !expiry_of(write, &commit->record.expires_ms)) {
+		return;
+	}
+	store(layer, commit, commit->number, (size_t)n);
+}
+
+static void keep(const struct layer_write *write, struct commit *commit)
+{
+	commit->action = KEEP;
+	commit->record = redis_write_of(write)->found;
+}
+
+static void extend(const struct layer *layer, const struct layer_write *write,
+		   struct commit *commit)
+{
+	const struct redis_record *found = &redis_write_of(write)->found;
+
+	if (write->found != LAYER_FOUND_VALUE || found->segments >= REDIS_SEGMENTS_MAX ||
+	    !fits(layer, (uint64_t)found->length + write->n_value)) {
+		return;
+	}
+	keep(write, commit);
+	commit->kind = write->verb == LAYER_APPEND ? ENVELOPE_AFTER : ENVELOPE_BEFORE;
+	commit->bytes = write->value;
+	commit->n = (uint32_t)write->n_value;
+	commit->record.length += commit->n;
+	commit->record.segments++;
+}
+
+static void touch(const struct layer *layer, const struct layer_write *write, struct commit *commit)
+{
+	uint64_t expires_ms;
+
+	if (write->found == LAYER_FOUND_VALUE && expiry_of(write, &expires_ms)) {
+		keep(write, commit);
+		commit->record.expires_ms = expires_ms;
+		commit->record.ends_ms = end_of(layer, expires_ms);
+	}
+}
+
+/* Done: what memcached has now; CLOSE where that is not known. */
+static void decide_done(const struct layer *layer, const struct layer_write *write,
+			struct commit *commit)
+{
+	commit->action = CLOSE;
+	if (write->key.private || layer->options.marks_only) {
+		return;
+	}
+	switch (write->verb) {
+	case LAYER_SET:
+	case LAYER_ADD:
+	case LAYER_REPLACE:
+	case LAYER_CAS:
+		store_given(layer, write, commit);
+		break;
+	case LAYER_INCREMENT:
+	case LAYER_DECREMENT:
+		store_number(layer, write, commit);
+		break;
+	case LAYER_APPEND:
+	case LAYER_PREPEND:
+		extend(layer, write, commit);
+		break;
+	case LAYER_TOUCH:
+		touch(layer, write, commit);
+		break;
+	case LAYER_DELETE:
+		break;
+	}
+}
+
+static void decide(const struct layer *layer, const struct layer_write *write,
+		   struct commit *commit)
+{
+	const struct redis_write *at = redis_write_of(write);
+	bool alone = write->alone || fault_planted(FAULT_commit_not_alone);
+
+	commit->action = LEAVE;
+	if (!at->marked || !at->has_token || !at->trusted || layer->options.outsider || !alone) {
+		return;
+	}
+	switch (write->outcome) {
+	case LAYER_DONE:
+		decide_done(layer, write, commit);
+		break;
+	case LAYER_REFUSED:
+	case LAYER_UNSENT:
+		/* Nothing was changed: what the mark found is in force again. */
+		if (write->verb == LAYER_DELETE && write->outcome == LAYER_REFUSED) {
+			commit->action = CLOSE;
+		} else if (write->found == LAYER_FOUND_VALUE) {
+			keep(write, commit);
+		}
+		break;
+	case LAYER_DROPPED:
+		commit->action = CLOSE;
+		break;
+	case LAYER_UNCERTAIN:
+		break;
+	}
+}
+
+/* --- saying it --- */
+
+static int64_t life_of(const struct redis_record *record)
+{
+	int64_t now = clock_wall_ms();
+
+	if (record->ends_ms == 0) {
+		return 0;
+	}
+	return (int64_t)record->ends_ms > now ? (int64_t)record->ends_ms - now : 1;
+}
+
+static void add_segment(struct redis_wire *wire, const struct redis_write *at,
+			const struct commit *commit)
+{
+	const struct envelope_name name = { at->key.bytes, at->key.n, commit->record.token };
+	uint8_t header[ENVELOPE_HEADER_BYTES];
+
+	if (commit->bytes == NULL && commit->action == KEEP) {
+		redis_wire_text(wire, "");
+		return;
+	}
+	envelope_encode(commit->kind, &name, commit->bytes, commit->n, header);
+	redis_wire_arg_pair(wire, header, sizeof(header), commit->bytes, commit->n);
+}
+
+/* The planted fault: whatever the record is by now. */
+static void build_without_token(const struct redis_write *at, struct commit *commit)
+{
+	struct redis_wire *wire = at->session.connection->wire;
+	char text[REDIS_RECORD_MAX];
+	char body[REDIS_KEY_MAX];
+	size_t n;
+
+	commit->record.token = at->token;
+	memcpy(body, at->key.bytes, at->key.n);
+	body[at->key.kind] = 'b';
+	redis_wire_command(wire, 3);
+	redis_wire_text(wire, "SET");
+	redis_wire_arg(wire, body, at->key.n);
+	add_segment(wire, at, commit);
+	redis_wire_command(wire, 3);
+	redis_wire_text(wire, "SET");
+	redis_wire_arg(wire, at->key.bytes, at->key.n);
+	n = redis_record_value(&commit->record, at->key.bytes, at->key.n, text);
+	redis_wire_arg(wire, text, n);
+}
+
+static void build(const struct redis_write *at, struct commit *commit)
+{
+	static const struct {
+		enum redis_script script;
+		unsigned n_args;
+	} calls[] = {
+		[CLOSE] = { REDIS_SCRIPT_close, 1 },
+		[STORE] = { REDIS_SCRIPT_store, 4 },
+		[KEEP] = { REDIS_SCRIPT_keep, 5 },
+	};
+	struct redis_wire *wire = at->session.connection->wire;
+	char text[REDIS_RECORD_MAX];
+	char body[REDIS_KEY_MAX];
+	size_t n;
+
+	redis_scripts_call(wire, &at->session.connection->scripts, calls[commit->action].script, 2,
+			   calls[commit->action].n_args);
+	redis_wire_arg(wire, at->key.bytes, at->key.n);
+	memcpy(body, at->key.bytes, at->key.n);
+	body[at->key.kind] = 'b';
+	redis_wire_arg(wire, body, at->key.n);
+	n = redis_record_pending(at->token, text);
+	redis_wire_arg(wire, text, n);
+	if (commit->action == CLOSE) {
+		return;
+	}
+	if (commit->action == STORE) {
+		commit->record.token = at->token;
+	}
+	n = redis_record_value(&commit->record, at->key.bytes, at->key.n, text);
+	redis_wire_arg(wire, text, n);
+	add_segment(wire, at, commit);
+	redis_wire_number(wire, life_of(&commit->record));
+	if (commit->action == KEEP) {
+		redis_wire_number(wire, (int64_t)at->found.length + (int64_t)at->found.segments *
+									    ENVELOPE_HEADER_BYTES);
+	}
+}
+
+void redis_commit(struct layer *layer, struct layer_write *write)
+{
+	struct redis_write *at = redis_write_of(write);
+	struct commit commit = { .action = LEAVE };
+	enum redis_wire_status status = REDIS_WIRE_OK;
+
+	if (!redis_session_is_held(&at->session)) {
+		return;
+	}
+	decide(layer, write, &commit);
+	if (commit.action != LEAVE) {
+		if (fault_planted(FAULT_commit_without_token) && commit.action == STORE) {
+			build_without_token(at, &commit);
+		} else {
+			build(at, &commit);
+		}
+		status = redis_wire_post(at->session.connection->wire, at->session.deadline_ns);
+		counter_add(commit.action == CLOSE ? &(*layer->counters)->invalidated
+						   : &(*layer->counters)->fills,
+			    1);
+	}
+	redis_session_end(&at->session, status);
+}

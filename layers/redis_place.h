@@ -1,0 +1,103 @@
+/*
+ * redis_place.h - the values of one memcached server in Redis, and the
+ * generation that all of them belong to.
+ *
+ * Keys, with the server's name as the hash tag:
+ *	<namespace><version>:{<server>}:generation
+ *	<namespace><version>:{<server>}:<generation>:r:<key on the wire>	record
+ *	<namespace><version>:{<server>}:<generation>:b:<key on the wire>	body
+ *
+ * The generation is a number that only grows; another one makes every value of
+ * before unreachable at once.  In Redis it stands with the identity of the
+ * Redis that it was begun on (run id, replication id, database): one that was
+ * restarted, or failed over, may have come back with old values, and begins a
+ * new one.  So does whoever finds a number below the highest that the domain
+ * has seen.
+ *
+ * Who reads or marks assumes a number and asks for the present one in the same
+ * pipeline: where they differ, what was read is a miss and what was marked is
+ * marked again.
+ *
+ * A place is found or made once, and kept until the layer is closed.  Any
+ * thread.
+ */
+#ifndef TOWER_LAYERS_REDIS_PLACE_H
+#define TOWER_LAYERS_REDIS_PLACE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layers/layer.h"
+#include "layers/redis_pool.h"
+#include "layers/redis_shared.h"
+
+#define REDIS_NAMESPACE_MAX 128 /* NUL included */
+#define REDIS_SERVER_MAX 512	/* NUL included */
+#define REDIS_KEY_MAX (REDIS_NAMESPACE_MAX + REDIS_SERVER_MAX + LAYER_KEY_MAX + 64)
+#define REDIS_GENERATION_MAX 80 /* of its text, NUL included */
+#define REDIS_PLACES 256
+
+struct redis_place {
+	struct redis_server *server; /* NULL: the domain has no room for it; never readable */
+	_Atomic uint64_t number;     /* the generation as last seen; 0: not known */
+	uint64_t hash;
+	size_t n_prefix;
+	char prefix[]; /* <namespace><version>:{<server>}: */
+};
+
+/* Where all values of a process lie. */
+struct redis_store {
+	char name_space[REDIS_NAMESPACE_MAX];
+	uint64_t version;
+	uint64_t hash; /* of these two, of which Redis it is, and of the database */
+};
+
+struct redis_places {
+	_Atomic(struct redis_place *) list[REDIS_PLACES];
+};
+
+/* NULL where there is no memory or no room, or the name cannot be one. */
+struct redis_place *redis_place_of(struct redis_places *places, struct redis_shared *shared,
+				   const struct redis_store *store, const char *server);
+
+void redis_places_free(struct redis_places *places);
+
+/* A deep key of a generation; the body's differs from the record's in one byte. */
+struct redis_key {
+	size_t n;
+	size_t kind; /* where that byte is: 'r' or 'b' */
+	char bytes[REDIS_KEY_MAX];
+};
+
+void redis_place_key(const struct redis_place *place, uint64_t number, const char *wire,
+		     size_t n_wire, struct redis_key *ret_key);
+
+/* Adds GET <generation> to the next exchange. */
+void redis_place_ask(const struct redis_place *place, struct redis_wire *wire);
+
+/* What its answer says. */
+enum redis_place_answer {
+	REDIS_PLACE_SAME,
+	REDIS_PLACE_OTHER, /* another number, now assumed, or one that must be renewed (assumed: 0)
+			    */
+	REDIS_PLACE_NONSENSE,
+};
+
+/* `assumed` is the number that the pipeline was built with. */
+enum redis_place_answer redis_place_compare(struct redis_place *place,
+					    const struct redis_identity *identity, uint64_t assumed,
+					    const struct redis_wire_reply *reply);
+
+/*
+ * The number to assume on this connection, in *ret_number: as known, or learned;
+ * a new generation is begun where there is none, where this is not the Redis
+ * that it was, or (`renew`) in any case.  What was unclean before is clean after a
+ * new one.
+ */
+enum redis_wire_status redis_place_learn(struct redis_place *place,
+					 struct redis_connection *connection, bool renew,
+					 int64_t deadline_ns, uint64_t *ret_number);
+
+#endif

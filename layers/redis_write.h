@@ -1,0 +1,65 @@
+/*
+ * redis_write.h - a write as layer "redis" takes part in it: announce, mark,
+ * marked, recall, commit of layer.h, and look.
+ *
+ *	announce	notes the key among the intents (redis_shared.h)
+ *	mark		SET record P<token> PX 5000 GET, beside GET generation: sent
+ *	marked		what was there is known, or the key is unmarked
+ *	commit		one script, sent and not waited for: only by a writer that was
+ *			alone in its slot, and acting only while the record is still
+ *			that writer's mark
+ *
+ * What the commit does is decided in redis_commit.c alone.
+ */
+#ifndef TOWER_LAYERS_REDIS_WRITE_H
+#define TOWER_LAYERS_REDIS_WRITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layers/layer.h"
+#include "layers/redis_session.h"
+
+/* What lies in a struct layer_mark. */
+struct redis_write {
+	struct redis_place *place; /* NULL: no value of this key can be in Redis */
+	struct redis_intent *intent;
+	struct redis_session session;
+	uint64_t number; /* the generation assumed */
+	uint64_t token;
+	bool trusted; /* no earlier mark of the key had failed when the slot was entered */
+	bool sent;
+	bool marked;	/* the record is this writer's, or gone */
+	bool has_token; /* the record is this writer's */
+	bool has_found; /* it was a value's, with these words */
+	struct redis_record found;
+	struct redis_key key;
+};
+
+_Static_assert(sizeof(struct redis_write) <= LAYER_MARK_BYTES, "a mark has room for it");
+
+static inline struct redis_write *redis_write_of(const struct layer_write *write)
+{
+	return (struct redis_write *)(void *)write->mark->bytes;
+}
+
+/* As layer.h says. */
+void redis_announce(struct layer *layer, struct layer_write *write);
+void redis_look(struct layer *layer, struct layer_write *write);
+void redis_mark(struct layer *layer, struct layer_write *write);
+void redis_marked(struct layer *layer, struct layer_write *write);
+bool redis_recall(struct layer *layer, struct layer_write *write,
+		  const struct layer_allocator *allocator, struct layer_item *item);
+
+/*
+ * The thread has jumped out of the writes whose marks lie below `end` on its
+ * stack: their keys are unmarked.
+ */
+void redis_write_abandon(struct layer *layer, const void *end);
+
+/* --- redis_commit.c --- */
+
+void redis_commit(struct layer *layer, struct layer_write *write);
+
+#endif
