@@ -290,14 +290,33 @@ void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 
 /* --- owning --- */
 
+/*
+ * Whether nobody flushes.  After the slot was owned: whoever flushes announces it
+ * first and looks for owners then, so that one of the two sees the other.
+ */
+static bool may_own(const struct slots *slots, uint64_t flushes)
+{
+	const struct slots_head *head = slots->head;
+
+	return flushes == slots_flushes(slots) && !slots_flush_pending(slots) &&
+	       (atomic_load(&head->flushers) == 0 ||
+		clock_now_ns() >= atomic_load(&head->flushing_until_ns));
+}
+
 bool slots_own(struct slots *slots, const struct slots_ticket *ticket)
 {
 	uint64_t entered = ticket->entered;
 
-	return ticket->alone && !(entered & SLOTS_OWNED) &&
-	       ticket->flushes == slots_flushes(slots) &&
-	       atomic_compare_exchange_strong(&slots->words[ticket->slot], &entered,
-					      entered | SLOTS_OWNED);
+	if (!ticket->alone || (entered & SLOTS_OWNED) ||
+	    !atomic_compare_exchange_strong(&slots->words[ticket->slot], &entered,
+					    entered | SLOTS_OWNED)) {
+		return false;
+	}
+	if (!may_own(slots, ticket->flushes)) {
+		slots_disown(slots, ticket);
+		return false;
+	}
+	return true;
 }
 
 bool slots_disown(struct slots *slots, const struct slots_ticket *ticket)
@@ -322,7 +341,6 @@ bool slots_enter_owning(struct slots *slots, uint64_t hash, uint64_t seen,
 	ret_ticket->alone = true;
 	ret_ticket->entered = before + SLOTS_ENTER;
 	is_ours = (before & SLOTS_IN_FLIGHT) == 0 && token(slots, before) == seen &&
-		  !slots_flush_pending(slots) &&
 		  atomic_compare_exchange_strong(&slots->words[slot], &before,
 						 ret_ticket->entered | SLOTS_OWNED);
 	if (is_ours) {
@@ -330,7 +348,35 @@ bool slots_enter_owning(struct slots *slots, uint64_t hash, uint64_t seen,
 	} else {
 		free_entry(entry);
 	}
+	if (is_ours && !may_own(slots, ret_ticket->flushes)) {
+		slots_disown(slots, ret_ticket);
+		slots_leave(slots, ret_ticket);
+		return false;
+	}
 	return is_ours;
+}
+
+void slots_flush_begin(struct slots *slots)
+{
+	struct timespec pause = { .tv_nsec = OWNER_PAUSE_NS };
+	int64_t give_up = clock_now_ns() + SLOTS_OWN_NS;
+	int64_t until = atomic_load(&slots->head->flushing_until_ns);
+
+	while (until < give_up + SLOTS_DOUBT_NS &&
+	       !atomic_compare_exchange_weak(&slots->head->flushing_until_ns, &until,
+					     give_up + SLOTS_DOUBT_NS)) {
+	}
+	atomic_fetch_add(&slots->head->flushers, 1);
+	for (size_t i = 0; i <= slots->mask; i++) {
+		while ((atomic_load(&slots->words[i]) & SLOTS_OWNED) && clock_now_ns() < give_up) {
+			nanosleep(&pause, NULL);
+		}
+	}
+}
+
+void slots_flush_end(struct slots *slots)
+{
+	atomic_fetch_sub(&slots->head->flushers, 1);
 }
 
 bool slots_alone(const struct slots *slots, const struct slots_ticket *ticket)

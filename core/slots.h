@@ -162,6 +162,13 @@ int64_t slots_end(struct slots *slots, uint64_t hash);
 /* Every token changes: nothing stored before is a hit any more. */
 void slots_flush(struct slots *slots);
 
+/*
+ * Around a flush of memcached: nobody owns a slot meanwhile, so that what goes
+ * back into it went before the flush.  Waits for owners, for SLOTS_OWN_NS at most.
+ */
+void slots_flush_begin(struct slots *slots);
+void slots_flush_end(struct slots *slots);
+
 /* How many times slots_flush() was called in the domain. */
 uint64_t slots_flushes(const struct slots *slots);
 

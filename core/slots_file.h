@@ -97,6 +97,8 @@ struct slots_head {
 	alignas(64) _Atomic uint64_t flushes;
 	_Atomic int64_t flush_from_ns; /* of an announced flush; 0: none */
 	_Atomic int64_t flush_until_ns;
+	_Atomic uint32_t flushers;	   /* now; a killed one stays counted */
+	_Atomic int64_t flushing_until_ns; /* but not beyond this */
 };
 
 /* When keys of two slots end; core/slots_ends.c. */

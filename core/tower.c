@@ -210,6 +210,23 @@ void tower_abandoned(const void *end)
 	}
 }
 
+static void flushed(struct tower *tower, const char *const *servers, size_t n,
+		    enum layer_outcome outcome)
+{
+	const struct tower_layer *deep = tower_deep(tower);
+
+	if (outcome == LAYER_UNCERTAIN) {
+		int64_t now = clock_now_ns();
+
+		/* It may take effect at any moment: nothing is served until it has. */
+		if (deep) {
+			deep->ops->flush_later(deep->layer, servers, n);
+		}
+		slots_flush_later(tower->slots, now, now + SLOTS_SENT_NS);
+	}
+	flush_now(tower, servers, n);
+}
+
 void tower_flush(struct tower *tower, const char *const *servers, size_t n, int64_t delay_s,
 		 enum layer_outcome (*call)(void *), void *arg)
 {
@@ -225,20 +242,16 @@ void tower_flush(struct tower *tower, const char *const *servers, size_t n, int6
 		slots_flush_later(tower->slots, deadline - FLUSH_SPREAD_NS,
 				  deadline + FLUSH_SPREAD_NS);
 	}
+	if (deep) {
+		slots_flush_begin(tower->slots);
+	}
 	outcome = call(arg);
-	if (later || outcome == LAYER_UNSENT) {
-		return;
+	if (!later && outcome != LAYER_UNSENT) {
+		flushed(tower, servers, n, outcome);
 	}
-	if (outcome == LAYER_UNCERTAIN) {
-		int64_t now = clock_now_ns();
-
-		/* It may take effect at any moment: nothing is served until it has. */
-		if (deep) {
-			deep->ops->flush_later(deep->layer, servers, n);
-		}
-		slots_flush_later(tower->slots, now, now + SLOTS_SENT_NS);
+	if (deep) {
+		slots_flush_end(tower->slots);
 	}
-	flush_now(tower, servers, n);
 }
 
 void tower_forget_all(struct tower *tower, const char *const *servers, size_t n)

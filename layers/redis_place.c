@@ -70,6 +70,7 @@ void redis_places_free(struct redis_places *places)
 void redis_place_key(const struct redis_place *place, uint64_t number, const char *wire,
 		     size_t n_wire, struct redis_key *ret_key)
 {
+	// cppcheck-suppress ctuuninitvar ; it is filled here
 	char *at = ret_key->bytes;
 
 	memcpy(at, place->prefix, place->n_prefix);

@@ -34,28 +34,59 @@ size_t redis_record_value(const struct redis_record *record, const char *key, si
 					    sum_of(ret_text, (size_t)n, key, n_key));
 }
 
+/* A number up to the blank behind it; *at moves behind that.  False where there is none. */
+static bool read_number(const char **at, const char *end, unsigned base, uint64_t *ret)
+{
+	uint64_t number = 0;
+	const char *p = *at;
+
+	for (; p < end && *p != ' '; p++) {
+		unsigned digit = (unsigned)(unsigned char)*p - '0';
+
+		if (digit > 9) {
+			digit = (unsigned)(unsigned char)*p - 'a' + 10;
+			if (digit < 10 || digit >= base) {
+				return false;
+			}
+		}
+		number = number * base + digit;
+	}
+	if (p == *at || p == end) {
+		return false;
+	}
+	*at = p + 1;
+	*ret = number;
+	return true;
+}
+
 bool redis_record_parse(const char *bytes, size_t n, const char *key, size_t n_key,
 			struct redis_record *ret_record)
 {
-	struct redis_record record = { 0 };
-	char text[REDIS_RECORD_MAX];
+	static const unsigned bases[] = { 16, 16, 10, 10, 10, 10 };
+	uint64_t numbers[sizeof(bases) / sizeof(*bases)];
+	const char *at = bytes + 1;
 	char again[REDIS_RECORD_MAX];
+	struct redis_record record;
 
-	if (n == 0 || n >= sizeof(text) || bytes[0] != 'V') {
+	if (n == 0 || n >= REDIS_RECORD_MAX || bytes[0] != 'V') {
 		return false;
 	}
-	memcpy(text, bytes, n);
-	text[n] = '\0';
-	if (sscanf(text,
-		   "V%16" SCNx64 " %8" SCNx32 " %20" SCNu64 " %20" SCNu64 " %10" SCNu32
-		   " %10" SCNu32,
-		   &record.token, &record.flags, &record.expires_ms, &record.ends_ms,
-		   &record.length, &record.segments) != 6 ||
-	    record.segments == 0 || record.segments > REDIS_SEGMENTS_MAX) {
+	for (size_t i = 0; i < sizeof(bases) / sizeof(*bases); i++) {
+		if (!read_number(&at, bytes + n, bases[i], &numbers[i])) {
+			return false;
+		}
+	}
+	record = (struct redis_record){ .token = numbers[0],
+					.flags = (uint32_t)numbers[1],
+					.expires_ms = numbers[2],
+					.ends_ms = numbers[3],
+					.length = (uint32_t)numbers[4],
+					.segments = (uint32_t)numbers[5] };
+	if (record.segments == 0 || record.segments > REDIS_SEGMENTS_MAX) {
 		return false;
 	}
 	/* The sum with it: what was written is the only text that says the same. */
-	if (redis_record_value(&record, key, n_key, again) != n || memcmp(text, again, n) != 0) {
+	if (redis_record_value(&record, key, n_key, again) != n || memcmp(bytes, again, n) != 0) {
 		return false;
 	}
 	*ret_record = record;

@@ -205,6 +205,7 @@ bool redis_session_begin(struct redis_session *session, struct layer *layer, boo
 	session->lease = session->connection->lease;
 	if (redis_shared_may_remark(layer->shared, layer->options.timeout_ns)) {
 		status = remark(session);
+		redis_shared_remark_done(layer->shared);
 		redis_say_unmarked(layer);
 		if (status != REDIS_WIRE_OK) {
 			redis_session_end(session, status);

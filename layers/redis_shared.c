@@ -346,3 +346,8 @@ bool redis_shared_may_remark(struct redis_shared *shared, int64_t for_ns)
 	return any && now >= at &&
 	       atomic_compare_exchange_strong(&shared->remark_at_ns, &at, now + for_ns);
 }
+
+void redis_shared_remark_done(struct redis_shared *shared)
+{
+	atomic_store(&shared->remark_at_ns, 0);
+}

@@ -145,7 +145,11 @@ bool redis_shared_next_unmarked(struct redis_shared *shared, uint64_t store, uns
 void redis_shared_remarked(struct redis_shared *shared, uint64_t process,
 			   const struct redis_unmarked *unmarked);
 
-/* Whether the caller shall mark what is unmarked now; one process at a time. */
+/*
+ * Whether the caller shall mark what is unmarked now, and say when it is done: one
+ * at a time, until done or for so long.
+ */
 bool redis_shared_may_remark(struct redis_shared *shared, int64_t for_ns);
+void redis_shared_remark_done(struct redis_shared *shared);
 
 #endif

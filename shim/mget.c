@@ -143,7 +143,8 @@ static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 			       struct shim_results *results, const struct shim_request *request)
 {
 	struct memcached_read *read = &results->read;
-	/* The group key is only needed to ask; the program may free it now. */
+	char *group =
+		read->group && read->n_group ? arena_alloc(&results->arena, read->n_group) : NULL;
 	bool sent = tower_read_begin(tower, &results->batch);
 
 	if (!sent) {
@@ -155,7 +156,11 @@ static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 		results_give(state, results);
 		return rc;
 	}
-	read->group = NULL;
+	/* The program may free it now; what goes back into memcached needs it later. */
+	if (group) {
+		memcpy(group, read->group, read->n_group);
+	}
+	read->group = group;
 	results->n_prefix = state->n_prefix;
 	state->results = results;
 	results->asked = results->batch.n_hits < results->batch.n_items;

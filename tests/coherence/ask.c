@@ -63,6 +63,15 @@ bool ask_stat(int fd, const char *name, uint64_t *ret)
 	return true;
 }
 
+bool ask_delete(int fd, const char *key)
+{
+	char answer[ANSWER_BYTES];
+	char question[256];
+
+	snprintf(question, sizeof(question), "delete %s\r\n", key);
+	return ask(fd, question, "\r\n", answer);
+}
+
 bool ask_set(int fd, const char *key, const char *text)
 {
 	char answer[ANSWER_BYTES];

@@ -11,6 +11,9 @@ int ask_open(const char *socket);
 /* One number of the command "stats"; false where it is not to be had. */
 bool ask_stat(int fd, const char *name, uint64_t *ret);
 
+/* Deletes a key, whether it is there or not. */
+bool ask_delete(int fd, const char *key);
+
 /* Stores a text for good. */
 bool ask_set(int fd, const char *key, const char *text);
 

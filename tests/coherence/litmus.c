@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/coherence/deep.h"
 #include "tests/coherence/run.h"
 
 static bool judge(const struct variant *variant, const struct figures *f)
@@ -60,6 +61,13 @@ static bool perform(const struct variant *variant, const char *library, double s
 	       " unexplained=%" PRIu64 " late=%" PRIu64 "\n",
 	       variant->name, f.gets, f.memory_hits, f.writes, run.kills, f.stale, f.resurrected,
 	       f.backwards, f.unexplained, f.late);
+	if (variant->traits & VARIANT_DEEP) {
+		printf("  deep_hits=%" PRIu64 " troubles=%u\n", f.deep_hits, run.deep.n_troubles);
+		if (f.deep_hits == 0) {
+			printf("  Redis served nothing\n");
+			well = false;
+		}
+	}
 	well = judge(variant, &f) && well;
 	fflush(stdout);
 	run_close(&run);
@@ -77,6 +85,9 @@ static int role(char **argv)
 
 	if (job.variant == NULL || job.number >= BOARD_WORKERS) {
 		return 2;
+	}
+	if (strcmp(argv[1], "evict") == 0) {
+		return deep_evict(&job);
 	}
 	return strcmp(argv[1], "probe") == 0 ? worker_probe(&job) : worker_run(&job);
 }
@@ -100,7 +111,8 @@ int main(int argc, char **argv)
 	bool well = true;
 	int i = 1;
 
-	if (argc == 6 && (strcmp(argv[1], "worker") == 0 || strcmp(argv[1], "probe") == 0)) {
+	if (argc == 6 && (strcmp(argv[1], "worker") == 0 || strcmp(argv[1], "probe") == 0 ||
+			  strcmp(argv[1], "evict") == 0)) {
 		return role(argv);
 	}
 	for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {

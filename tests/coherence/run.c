@@ -58,6 +58,7 @@ bool run_open(struct run *run, const struct variant *variant, const char *librar
 		run->control = ask_open(server_socket(run->server));
 	}
 	if (run->board == NULL || run->control < 0 ||
+	    ((variant->traits & VARIANT_DEEP) && !deep_open(&run->deep)) ||
 	    ((variant->traits & VARIANT_COUNTERS) && !store_counters(run))) {
 		fprintf(stderr, "litmus: cannot start: %s\n", strerror(errno));
 		run_close(run);
@@ -90,9 +91,14 @@ void run_close(struct run *run)
 			run->workers[i] = 0;
 		}
 	}
+	if (run->evictor > 0) {
+		kill(run->evictor, SIGKILL);
+		waitpid(run->evictor, NULL, 0);
+	}
 	if (run->control >= 0) {
 		close(run->control);
 	}
+	deep_close(&run->deep);
 	server_stop(&run->server);
 	if (run->board) {
 		munmap(run->board, sizeof(*run->board));
@@ -133,7 +139,7 @@ static void become_foreign(const struct run *run, unsigned number, const char *t
 	_exit(EXIT_FAILURE);
 }
 
-/* The role is "worker" or "probe". */
+/* The role is "worker", "probe" or "evict". */
 static pid_t start(const struct run *run, const char *role, unsigned number)
 {
 	char text[16];
@@ -149,6 +155,9 @@ static pid_t start(const struct run *run, const char *role, unsigned number)
 	}
 	setenv("LD_PRELOAD", run->library, 1);
 	setenv("TOWER_NAME", run->domain, 1);
+	if (run->variant->traits & VARIANT_DEEP) {
+		deep_environment(&run->deep);
+	}
 	if (run->variant->ttl) {
 		setenv("TOWER_MEMORY_TTL", run->variant->ttl, 1);
 	}
@@ -259,6 +268,9 @@ static void disturb(struct run *run)
 	unsigned traits = run->variant->traits;
 
 	continue_stopped(run, now);
+	if (traits & VARIANT_TROUBLES) {
+		deep_disturb(&run->deep, now);
+	}
 	if ((traits & VARIANT_KILLS) && rand() % 8 == 0) {
 		kill_one(run);
 	}
@@ -388,6 +400,7 @@ static bool go_on(struct run *run)
 		disturb(run);
 	}
 	continue_stopped(run, UINT64_MAX);
+	deep_calm(&run->deep);
 	return true;
 }
 
@@ -400,10 +413,13 @@ bool run_perform(struct run *run, struct figures *ret)
 	for (unsigned i = 0; i < run->variant->n_workers; i++) {
 		run->workers[i] = start(run, "worker", i);
 	}
+	if (run->variant->traits & VARIANT_DEEP) {
+		run->evictor = start(run, "evict", 0);
+	}
 	if (!await_ready(run, in_c(run->variant)) || !go_on(run)) {
 		return false;
 	}
-	if (run->variant->traits & VARIANT_KILLS) {
+	if ((run->variant->traits & VARIANT_KILLS) && !(run->variant->traits & VARIANT_DEEP)) {
 		well = ask_stat(run->control, "cmd_get", &asked) && probe(run);
 		end_phase(run);
 		well = await_ends(run) && well;
@@ -417,6 +433,10 @@ bool run_perform(struct run *run, struct figures *ret)
 	}
 	if (run->variant->traits & VARIANT_LANGUAGES) {
 		return check_logs(run, asked, ret) && well && evictions == 0;
+	}
+	if (run->variant->traits & VARIANT_DEEP) {
+		ret->deep_hits = deep_hits(&run->deep);
+		well = await_end(&run->evictor) && well;
 	}
 	count(run, asked, ret);
 	return well && evictions == 0;

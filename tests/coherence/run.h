@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "tests/coherence/board.h"
+#include "tests/coherence/deep.h"
 #include "tests/coherence/variant.h"
 #include "tests/lib/servers.h"
 
@@ -28,6 +29,8 @@ struct run {
 	pid_t workers[BOARD_WORKERS];
 	uint64_t stopped_until_ns[BOARD_WORKERS]; /* 0: runs */
 	uint64_t server_stopped_until_ns;
+	struct deep deep; /* of a variant with Redis */
+	pid_t evictor;
 	unsigned kills;
 	unsigned broken; /* workers that ended by themselves */
 };
@@ -36,6 +39,7 @@ struct run {
 struct figures {
 	uint64_t gets, memory_hits, writes, stale, resurrected, backwards, unexplained, late;
 	uint64_t corrupt, failed, lost;
+	uint64_t deep_hits; /* records and bodies that Redis found since it was last started */
 	unsigned unserved;
 };
 

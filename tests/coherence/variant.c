@@ -24,6 +24,18 @@ const struct variant variants[] = {
 	  "1h", 0, 5 },
 	{ "expiry-kill", VARIANT_EXPIRIES | VARIANT_KILLS, READS_GET, 60, 4, 20, "s", "1h", 0, 5 },
 	{ "languages", VARIANT_LANGUAGES, READS_GET, 8, 5, 50, "ssd", "10s", 20, 1.5 },
+	{ "deep", VARIANT_DEEP, READS_GET, 16, 4, 4, "sssardc", "5ms", 0, 3 },
+	{ "deep-hot", VARIANT_DEEP, READS_GET, 2, 5, 3, "sssardc", "5ms", 0, 2 },
+	{ "deep-fetch", VARIANT_DEEP | VARIANT_BINARY, READS_FETCH_RESULT, 8, 4, 3, "sssardc",
+	  "5ms", 0, 2 },
+	{ "deep-unconfirmed", VARIANT_DEEP | VARIANT_UNCONFIRMED, READS_GET, 32, 4, 10, "ssd",
+	  "5ms", 0, 2 },
+	{ "deep-flush", VARIANT_DEEP | VARIANT_FLUSHES, READS_GET, 16, 4, 10, "sssd", "5ms", 0, 2 },
+	{ "deep-kill", VARIANT_DEEP | VARIANT_KILLS, READS_GET, 8, 4, 4, "sssardc", "5ms", 0, 3 },
+	{ "deep-troubles", VARIANT_DEEP | VARIANT_TROUBLES, READS_GET, 60, 4, 60, "sssd", "5ms", 0,
+	  4 },
+	{ "deep-chaos", VARIANT_DEEP | VARIANT_TROUBLES | VARIANT_KILLS | VARIANT_STOPS, READS_GET,
+	  16, 5, 4, "sssardc", "5ms", 0, 6 },
 	{ 0 },
 };
 

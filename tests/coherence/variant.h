@@ -19,6 +19,8 @@ enum variant_trait {
 	VARIANT_FLUSHES_LATER = 1 << 8,
 	VARIANT_EXPIRIES = 1 << 9,
 	VARIANT_LANGUAGES = 1 << 10, /* PHP and Python, judged by their logs */
+	VARIANT_DEEP = 1 << 11,	     /* with Redis, over a memcached that loses keys all the time */
+	VARIANT_TROUBLES = 1 << 12,  /* of Redis: stopped, killed, full, read-only, emptied */
 };
 
 struct variant {

@@ -121,7 +121,9 @@ static void judge_rc(struct worker *w, unsigned key, const struct board_look *lo
 {
 	board_count(&w->own->gets, 1);
 	if (rc == MEMCACHED_NOTFOUND) {
-		board_judge_miss(w->board, w->number, key, look);
+		if (!(w->variant->traits & VARIANT_DEEP)) {
+			board_judge_miss(w->board, w->number, key, look);
+		}
 	} else {
 		board_count(&w->own->failed, 1);
 	}
