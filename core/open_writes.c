@@ -1,5 +1,7 @@
 #include "core/open_writes.h"
 
+#include "core/tower.h"
+
 #include <pthread.h>
 #include <stdint.h>
 
@@ -23,7 +25,7 @@ static bool has_key;
 static void at_thread_end(void *unused)
 {
 	(void)unused;
-	open_writes_abandon((const void *)UINTPTR_MAX);
+	tower_abandoned((const void *)UINTPTR_MAX);
 	writes.ends_noted = false; /* destructors of the program may call on */
 }
 

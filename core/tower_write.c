@@ -121,13 +121,12 @@ static void call_beside(struct tower *tower, const struct tower_layer *deep,
 
 /* --- the write --- */
 
-static void enter(struct tower *tower, struct layer_write *write, struct layer_mark *mark,
-		  int64_t deadline_ns, struct slots_ticket *ret_ticket)
+static void enter(struct tower *tower, struct layer_write *write, int64_t deadline_ns,
+		  struct slots_ticket *ret_ticket)
 {
 	const struct tower_layer *deep = tower_deep(tower);
 
 	if (deep) {
-		write->mark = mark;
 		deep->ops->announce(deep->layer, write);
 	}
 	slots_enter(tower->slots, write->key.hash, deadline_ns, ret_ticket);
@@ -167,7 +166,6 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 {
 	const struct tower_layer *deep = tower_deep(tower);
 	struct slots_ticket ticket;
-	struct layer_mark mark;
 
 	tower_keep_up(tower);
 	if (write->changes_expiry) {
@@ -175,8 +173,7 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 	}
 	/* Before the call: the value must not outlive memcached's, which counts from later on. */
 	write->deadline_ns = expiry_deadline_ns(write->exptime);
-	enter(tower, write, &mark, write->changes_expiry ? write->deadline_ns : CLOCK_NEVER,
-	      &ticket);
+	enter(tower, write, write->changes_expiry ? write->deadline_ns : CLOCK_NEVER, &ticket);
 	if (deep) {
 		call_beside(tower, deep, write, &ticket);
 	} else {
@@ -191,10 +188,9 @@ void tower_change(struct tower *tower, const struct layer_key *key,
 	const struct tower_layer *deep = tower_deep(tower);
 	struct layer_write write = { .verb = LAYER_TOUCH, .key = *key };
 	struct slots_ticket ticket;
-	struct layer_mark mark;
 
 	tower_keep_up(tower);
-	enter(tower, &write, &mark, CLOCK_NEVER, &ticket);
+	enter(tower, &write, CLOCK_NEVER, &ticket);
 	if (deep) {
 		deep->ops->mark(deep->layer, &write);
 	}

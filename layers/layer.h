@@ -120,11 +120,8 @@ enum layer_found {
 	LAYER_FOUND_VALUE, /* the one that was in force before this write */
 };
 
-/* What a deep layer keeps of one write from announce to commit; on the caller's stack. */
-#define LAYER_MARK_BYTES 1536
-struct layer_mark {
-	_Alignas(16) unsigned char bytes[LAYER_MARK_BYTES];
-};
+/* What a deep layer keeps of one write, its own kind. */
+struct layer_mark;
 
 struct layer_write {
 	enum layer_verb verb;
@@ -147,7 +144,7 @@ struct layer_write {
 	bool absent;	 /* out: refused because memcached has nothing under the key */
 	uint64_t number; /* out: what a counter is now, where it was done */
 
-	struct layer_mark *mark; /* the deep layer's; NULL where there is none */
+	struct layer_mark *mark; /* the deep layer's from announce to commit; may be NULL */
 	enum layer_found found;
 	bool created; /* the counter was not there in any layer, and was made */
 	bool alone;   /* for commit: no other write and no flush overlapped this one */
@@ -221,8 +218,7 @@ struct layer_ops {
 	void (*written)(struct layer *layer, const struct layer_write *write);
 
 	/*
-	 * LAYER_DEEP: its part in a write, by the writer's thread, in this order,
-	 * `mark` of the write always set.
+	 * LAYER_DEEP: its part in a write, by the writer's thread, in this order.
 	 *
 	 * announce: before the slot is entered.  Should the process die from here
 	 * on, what the layer has of the key is not read before it was made safe.

@@ -1,9 +1,9 @@
 /*
  * redis_breaker.h - leaves a Redis that failed alone for a while.
  *
- * Closed: everybody may ask.  It opens when Redis cannot be reached, and when
- * failures of another kind have gone on for `patience_ns` without a success in
- * between: one slow answer (a fork for a snapshot takes 60 ms) is none, because
+ * Closed: everybody may ask.  It opens at once where a failure needs no patience,
+ * and when others have gone on for `patience_ns` without a success in between: one
+ * slow answer (a fork for a snapshot takes 60 ms) is none, because
  * every write that Redis does not hear of while it is open is a failed mark.
  * Open: nobody asks until `retry_ns` have passed, then one caller may, the
  * probe; how that goes closes it or keeps it open.  A probe nobody hears of

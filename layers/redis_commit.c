@@ -235,19 +235,18 @@ static void add_segment(struct redis_wire *wire, const struct redis_write *at,
 }
 
 /* The planted fault: whatever the record is by now. */
-static void build_without_token(const struct redis_write *at, struct commit *commit)
+static void build_without_token(struct redis_write *at, struct commit *commit)
 {
 	struct redis_wire *wire = at->session.connection->wire;
 	char text[REDIS_RECORD_MAX];
-	char body[REDIS_KEY_MAX];
 	size_t n;
 
 	commit->record.token = at->token;
-	memcpy(body, at->key.bytes, at->key.n);
-	body[at->key.kind] = 'b';
 	redis_wire_command(wire, 3);
 	redis_wire_text(wire, "SET");
-	redis_wire_arg(wire, body, at->key.n);
+	redis_key_is(&at->key, 'b');
+	redis_wire_arg(wire, at->key.bytes, at->key.n);
+	redis_key_is(&at->key, 'r');
 	add_segment(wire, at, commit);
 	redis_wire_command(wire, 3);
 	redis_wire_text(wire, "SET");
@@ -256,7 +255,7 @@ static void build_without_token(const struct redis_write *at, struct commit *com
 	redis_wire_arg(wire, text, n);
 }
 
-static void build(const struct redis_write *at, struct commit *commit)
+static void build(struct redis_write *at, struct commit *commit)
 {
 	static const struct {
 		enum redis_script script;
@@ -268,15 +267,14 @@ static void build(const struct redis_write *at, struct commit *commit)
 	};
 	struct redis_wire *wire = at->session.connection->wire;
 	char text[REDIS_RECORD_MAX];
-	char body[REDIS_KEY_MAX];
 	size_t n;
 
 	redis_scripts_call(wire, &at->session.connection->scripts, calls[commit->action].script, 2,
 			   calls[commit->action].n_args);
 	redis_wire_arg(wire, at->key.bytes, at->key.n);
-	memcpy(body, at->key.bytes, at->key.n);
-	body[at->key.kind] = 'b';
-	redis_wire_arg(wire, body, at->key.n);
+	redis_key_is(&at->key, 'b');
+	redis_wire_arg(wire, at->key.bytes, at->key.n);
+	redis_key_is(&at->key, 'r');
 	n = redis_record_pending(at->token, text);
 	redis_wire_arg(wire, text, n);
 	if (commit->action == CLOSE) {
@@ -301,7 +299,8 @@ void redis_commit(struct layer *layer, struct layer_write *write)
 	struct commit commit = { .action = LEAVE };
 	enum redis_wire_status status = REDIS_WIRE_OK;
 
-	if (!redis_session_is_held(&at->session)) {
+	if (at == NULL || !redis_session_is_held(&at->session)) {
+		redis_write_done(write);
 		return;
 	}
 	decide(layer, write, &commit);
@@ -317,4 +316,5 @@ void redis_commit(struct layer *layer, struct layer_write *write)
 			    1);
 	}
 	redis_session_end(&at->session, status);
+	redis_write_done(write);
 }

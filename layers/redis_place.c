@@ -31,6 +31,12 @@ static struct redis_place *place_new(struct redis_shared *shared, const struct r
 	return place;
 }
 
+/* A brace could make the keys of two servers the same. */
+bool redis_place_can_be(const char *server)
+{
+	return strnlen(server, REDIS_SERVER_MAX) < REDIS_SERVER_MAX && !strchr(server, '}');
+}
+
 struct redis_place *redis_place_of(struct redis_places *places, struct redis_shared *shared,
 				   const struct redis_store *store, const char *server)
 {
@@ -38,8 +44,7 @@ struct redis_place *redis_place_of(struct redis_places *places, struct redis_sha
 	uint64_t hash = hash_bytes(server, n);
 	struct redis_place *made;
 
-	/* A brace could make the keys of two servers the same. */
-	if (n == REDIS_SERVER_MAX || strchr(server, '}')) {
+	if (!redis_place_can_be(server)) {
 		return NULL;
 	}
 	for (unsigned i = 0; i < REDIS_PLACES; i++) {

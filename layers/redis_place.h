@@ -58,6 +58,9 @@ struct redis_places {
 	_Atomic(struct redis_place *) list[REDIS_PLACES];
 };
 
+/* Whether a server of this name can have one. */
+bool redis_place_can_be(const char *server);
+
 /* NULL where there is no memory or no room, or the name cannot be one. */
 struct redis_place *redis_place_of(struct redis_places *places, struct redis_shared *shared,
 				   const struct redis_store *store, const char *server);

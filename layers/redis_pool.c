@@ -196,8 +196,7 @@ static void failed(struct redis_pool *pool, enum redis_wire_status status,
 	if (status == REDIS_WIRE_TIMEOUT) {
 		counter_add(&(*pool->counters)->timeouts, 1);
 	}
-	if (redis_breaker_failed(&pool->breaker, status == REDIS_WIRE_UNREACHABLE ||
-							 status == REDIS_WIRE_REFUSED)) {
+	if (redis_breaker_failed(&pool->breaker, status != REDIS_WIRE_TIMEOUT)) {
 		log_failure(pool, status, wire);
 	}
 }
@@ -423,6 +422,16 @@ struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int
 	}
 	release(pool, connection);
 	return NULL;
+}
+
+void redis_pool_pause(struct redis_connection *connection)
+{
+	pthread_setcancelstate(connection->cancel_state, NULL);
+}
+
+void redis_pool_resume(struct redis_connection *connection)
+{
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &connection->cancel_state);
 }
 
 bool redis_pool_holds(const struct redis_connection *connection, uint64_t lease)

@@ -80,6 +80,13 @@ struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int
 /* Whether this thread has the connection as it was taken with this lease. */
 bool redis_pool_holds(const struct redis_connection *connection, uint64_t lease);
 
+/*
+ * While it waits for somebody else than Redis the thread can be cancelled as the
+ * program wants it, and then begins to use the connection again.
+ */
+void redis_pool_pause(struct redis_connection *connection);
+void redis_pool_resume(struct redis_connection *connection);
+
 /* Gives it back; `status` is how it went: anything but REDIS_WIRE_OK closes it. */
 void redis_pool_put(struct redis_pool *pool, struct redis_connection *connection,
 		    enum redis_wire_status status);

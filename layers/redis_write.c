@@ -1,5 +1,6 @@
 #include "layers/redis_write.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -17,58 +18,66 @@
 static __thread struct {
 	unsigned n;
 	struct {
-		const void *at; /* where the mark lies */
-		struct redis_intent *intent;
-		struct redis_server *server;
+		const void *at; /* the write, on the stack */
+		struct redis_write *mark;
 	} open[OPEN_MAX];
 } intents;
 
-static void keep_intent(const struct redis_write *at)
+static void keep_intent(const struct layer_write *write, struct redis_write *mark)
 {
 	if (intents.n < OPEN_MAX) {
-		intents.open[intents.n].at = at;
-		intents.open[intents.n].intent = at->intent;
-		intents.open[intents.n].server = at->place->server;
+		intents.open[intents.n].at = write;
+		intents.open[intents.n].mark = mark;
 		intents.n++;
 	}
 }
 
-/* False: it was taken for left behind. */
-static bool take_intent(const struct redis_write *at)
+/* It is not in the middle any more. */
+static void drop_intent(const struct layer_write *write)
 {
 	unsigned i = intents.n;
 
-	while (i > 0 && intents.open[i - 1].at != at) {
+	while (i > 0 && intents.open[i - 1].at != write) {
 		i--;
 	}
-	if (i == 0) {
-		return intents.n == OPEN_MAX;
+	if (i > 0) {
+		intents.n = i - 1;
 	}
-	intents.n = i - 1;
-	return true;
 }
 
 void redis_write_abandon(struct layer *layer, const void *end)
 {
 	while (intents.n && (uintptr_t)intents.open[intents.n - 1].at < (uintptr_t)end) {
-		intents.n--;
-		redis_intent_end(layer->shared, intents.open[intents.n].intent, false,
-				 intents.open[intents.n].server);
+		struct redis_write *mark = intents.open[--intents.n].mark;
+
+		if (!mark->over) {
+			redis_intent_end(layer->shared, mark->intent, false, mark->place->server);
+		}
+		free(mark);
+		redis_say_unmarked(layer);
 	}
-	redis_say_unmarked(layer);
 }
 
 void redis_announce(struct layer *layer, struct layer_write *write)
 {
-	struct redis_write *at = redis_write_of(write);
+	struct redis_place *place = redis_session_place(layer, write->key.server);
+	struct redis_write *at = place ? malloc(sizeof(*at)) : NULL;
 
-	memset(at, 0, offsetof(struct redis_write, found));
-	at->place = redis_session_place(layer, write->key.server);
-	if (at->place) {
+	write->mark = (struct layer_mark *)(void *)at;
+	if (at) {
+		memset(at, 0, offsetof(struct redis_write, found));
+		at->place = place;
 		at->intent = redis_intent_begin(layer->shared, redis_process(layer),
 						layer->store.hash, &write->key);
-		keep_intent(at);
+		keep_intent(write, at);
 	}
+}
+
+void redis_write_done(struct layer_write *write)
+{
+	drop_intent(write);
+	free(write->mark);
+	write->mark = NULL;
 }
 
 static bool begin(struct layer *layer, struct layer_write *write)
@@ -153,7 +162,7 @@ void redis_look(struct layer *layer, struct layer_write *write)
 	struct redis_wire *wire;
 
 	write->found = LAYER_FOUND_UNKNOWN;
-	if (at->place == NULL || !begin(layer, write)) {
+	if (at == NULL || !begin(layer, write)) {
 		return;
 	}
 	wire = at->session.connection->wire;
@@ -179,14 +188,12 @@ static void build_mark(struct redis_write *at, bool unlink)
 	at->has_token = !unlink;
 	if (unlink) {
 		/* Full: what takes no room still works. */
-		char body[REDIS_KEY_MAX];
-
-		memcpy(body, at->key.bytes, at->key.n);
-		body[at->key.kind] = 'b';
 		redis_wire_command(wire, 3);
 		redis_wire_text(wire, "UNLINK");
 		redis_wire_arg(wire, at->key.bytes, at->key.n);
-		redis_wire_arg(wire, body, at->key.n);
+		redis_key_is(&at->key, 'b');
+		redis_wire_arg(wire, at->key.bytes, at->key.n);
+		redis_key_is(&at->key, 'r');
 	} else {
 		at->token = redis_record_token();
 		redis_session_mark(wire, &at->key, at->token, true);
@@ -197,11 +204,12 @@ void redis_mark(struct layer *layer, struct layer_write *write)
 {
 	struct redis_write *at = redis_write_of(write);
 
-	if (at->place && begin(layer, write)) {
+	if (at && begin(layer, write)) {
 		at->has_found = false;
 		build_mark(at, false);
 		redis_wire_send(at->session.connection->wire);
 		at->sent = true;
+		redis_pool_pause(at->session.connection);
 	}
 }
 
@@ -263,17 +271,20 @@ void redis_marked(struct layer *layer, struct layer_write *write)
 	enum redis_wire_status status;
 
 	write->found = LAYER_FOUND_UNKNOWN;
-	if (at->place == NULL) {
-		/* Others may have been able to name it: no memory, or too many servers. */
-		redis_shared_soil(
-			layer->shared,
-			redis_shared_server(layer->shared, layer->store.hash, write->key.server));
+	if (at == NULL) {
+		/* No memory, or too many servers: others may have a place for it. */
+		if (redis_place_can_be(write->key.server)) {
+			redis_shared_soil(layer->shared,
+					  redis_shared_server(layer->shared, layer->store.hash,
+							      write->key.server));
+		}
 		return;
 	}
 	if (at->sent && !redis_session_is_held(&at->session)) {
 		at->sent = false;
 	}
 	if (at->sent) {
+		redis_pool_resume(at->session.connection);
 		allow_time(&at->session);
 		status = receive(at, write);
 		if (status != REDIS_WIRE_OK) {
@@ -284,10 +295,8 @@ void redis_marked(struct layer *layer, struct layer_write *write)
 	if (at->marked) {
 		write->found = found_of(at, write);
 	}
-	if (take_intent(at)) {
-		redis_intent_end(layer->shared, at->intent, at->marked, at->place->server);
-	}
-	at->intent = NULL;
+	redis_intent_end(layer->shared, at->intent, at->marked, at->place->server);
+	at->over = true;
 	if (!at->marked) {
 		redis_say_unmarked(layer);
 	}
@@ -325,7 +334,6 @@ bool redis_recall(struct layer *layer, struct layer_write *write,
 {
 	struct redis_write *at = redis_write_of(write);
 	struct recall recall = { layer, at, allocator, item, LAYER_MISS };
-	char body[REDIS_KEY_MAX];
 	enum redis_wire_status status;
 	struct redis_wire *wire;
 
@@ -333,11 +341,11 @@ bool redis_recall(struct layer *layer, struct layer_write *write,
 		return false;
 	}
 	wire = at->session.connection->wire;
-	memcpy(body, at->key.bytes, at->key.n);
-	body[at->key.kind] = 'b';
 	redis_wire_command(wire, 2);
 	redis_wire_text(wire, "GET");
-	redis_wire_arg(wire, body, at->key.n);
+	redis_key_is(&at->key, 'b');
+	redis_wire_arg(wire, at->key.bytes, at->key.n);
+	redis_key_is(&at->key, 'r');
 	allow_time(&at->session);
 	status = redis_wire_exchange(wire, take_body, &recall, at->session.deadline_ns);
 	if (status != REDIS_WIRE_OK) {

@@ -21,15 +21,16 @@
 #include "layers/layer.h"
 #include "layers/redis_session.h"
 
-/* What lies in a struct layer_mark. */
+/* On the heap: stacks of threads can be small. */
 struct redis_write {
-	struct redis_place *place; /* NULL: no value of this key can be in Redis */
+	struct redis_place *place;
 	struct redis_intent *intent;
 	struct redis_session session;
 	uint64_t number; /* the generation assumed */
 	uint64_t token;
 	bool trusted; /* no earlier mark of the key had failed when the slot was entered */
 	bool sent;
+	bool over;	/* the intent is */
 	bool marked;	/* the record is this writer's, or gone */
 	bool has_token; /* the record is this writer's */
 	bool has_found; /* it was a value's, with these words */
@@ -37,11 +38,10 @@ struct redis_write {
 	struct redis_key key;
 };
 
-_Static_assert(sizeof(struct redis_write) <= LAYER_MARK_BYTES, "a mark has room for it");
-
+/* NULL: no value of this key can be in Redis, or there was no memory. */
 static inline struct redis_write *redis_write_of(const struct layer_write *write)
 {
-	return (struct redis_write *)(void *)write->mark->bytes;
+	return (struct redis_write *)(void *)write->mark;
 }
 
 /* As layer.h says. */
@@ -57,6 +57,15 @@ bool redis_recall(struct layer *layer, struct layer_write *write,
  * stack: their keys are unmarked.
  */
 void redis_write_abandon(struct layer *layer, const void *end);
+
+/* The end of it; what is held of Redis has been given back. */
+void redis_write_done(struct layer_write *write);
+
+/* The body's key from the record's, and back. */
+static inline void redis_key_is(struct redis_key *key, char kind)
+{
+	key->bytes[key->kind] = kind;
+}
 
 /* --- redis_commit.c --- */
 

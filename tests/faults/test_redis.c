@@ -133,9 +133,6 @@ static struct layer_write write_of(enum layer_verb verb, const char *key, const 
 /* As the core does it around a call that memcached answers like this. */
 static void write_like(struct layer *layer, struct layer_write *write, bool alone)
 {
-	struct layer_mark mark;
-
-	write->mark = &mark;
 	redis_ops.announce(layer, write);
 	redis_ops.mark(layer, write);
 	redis_ops.marked(layer, write);
@@ -576,10 +573,8 @@ static void test_value_found__can_be_recalled_and_is_in_force_again(void **state
 	struct layer *layer = layer_open(LONG_NS);
 	struct layer_write write = write_of(LAYER_REPLACE, "k", "new");
 	struct layer_item item = { .key = key_of("k") };
-	struct layer_mark mark;
 
 	set(layer, "k", "old");
-	write.mark = &mark;
 	redis_ops.announce(layer, &write);
 	redis_ops.look(layer, &write);
 	assert_int_equal(write.found, LAYER_FOUND_VALUE);
@@ -604,10 +599,7 @@ static void test_commit_of_an_earlier_mark__does_nothing(void **state)
 	struct layer *layer = layer_open(LONG_NS);
 	struct layer_write first = write_of(LAYER_SET, "k", "first");
 	struct layer_write second = write_of(LAYER_SET, "k", "second");
-	struct layer_mark marks[2];
 
-	first.mark = &marks[0];
-	second.mark = &marks[1];
 	redis_ops.announce(layer, &first);
 	redis_ops.mark(layer, &first);
 	redis_ops.marked(layer, &first);

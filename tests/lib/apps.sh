@@ -69,7 +69,8 @@ app_in_mode() {
 		fi
 		set -- LD_PRELOAD="$BUILD/libtower.so" TOWER_NAME="$(app_domain "$app_name" redis)" \
 			TOWER_LAYERS='memory, memcached, redis' TOWER_REDIS_URL="unix://$work/redis" \
-			TOWER_REDIS_TIMEOUT=20s TOWER_REDIS_CONNECT_TIMEOUT=20s "$@"
+			TOWER_REDIS_TIMEOUT=20s TOWER_REDIS_CONNECT_TIMEOUT=20s \
+			TOWER_REDIS_BREAKER_RETRY=1ms "$@"
 		;;
 	esac
 	app_run "$work/$app_name.$app_mode" "$@"

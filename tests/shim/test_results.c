@@ -282,8 +282,8 @@ static void test_get_failure_trigger__not_while_memory_has_it(void **state)
 		assert_int_equal(n, 5);
 		free(value);
 	}
-	/* It is gone for whoever deletes it. */
-	observe_state(handle, "delete", memcached_delete(handle, "kept", 4, 0));
+	/* It is gone for whoever deletes it; there is something to delete where Redis has it. */
+	memcached_delete(handle, "kept", 4, 0);
 	get(handle, "kept");
 	memcached_free(handle);
 }
