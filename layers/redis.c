@@ -95,6 +95,7 @@ static void redis_close(struct layer **layer)
 	if (old) {
 		redis_pool_close(&old->pool);
 		redis_places_free(&old->places);
+		free(old->writes);
 		free(old);
 	}
 }
@@ -119,6 +120,7 @@ static void redis_child(struct layer *layer)
 {
 	redis_pool_child(layer->pool);
 	redis_record_child();
+	redis_write_child(layer);
 	atomic_store(&layer->process, 0);
 }
 
@@ -156,7 +158,10 @@ struct layer *redis_open(const struct redis_options *options, void *shared,
 	layer->store.version = options->version;
 	layer->shared = shared;
 	layer->counters = counters;
-	layer->pool = redis_pool_open(options, layer->shared, counters, ret_why);
+	layer->writes = calloc(REDIS_WRITES_MAX, sizeof(*layer->writes));
+	if (layer->writes) {
+		layer->pool = redis_pool_open(options, layer->shared, counters, ret_why);
+	}
 	if (layer->pool == NULL) {
 		redis_close(&layer);
 		return NULL;

@@ -20,6 +20,11 @@
 /* A mark that nobody commits is gone after so long; every record lives longer. */
 #define REDIS_MARK_MS 5000
 
+/* At once in one process; untouched ones cost no memory. */
+#define REDIS_WRITES_MAX 256
+
+struct redis_write; /* redis_write.h */
+
 struct layer {
 	struct redis_options options; /* its strings are not kept */
 	struct redis_store store;
@@ -27,7 +32,8 @@ struct layer {
 	struct redis_places places;
 	struct redis_pool *pool;
 	struct layer_counters **counters;
-	_Atomic uint64_t process; /* process_pack(); 0: not asked for yet */
+	_Atomic uint64_t process;   /* process_pack(); 0: not asked for yet */
+	struct redis_write *writes; /* REDIS_WRITES_MAX of them; owned */
 };
 
 struct redis_session {

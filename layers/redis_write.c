@@ -1,6 +1,5 @@
 #include "layers/redis_write.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -10,74 +9,95 @@
 /* A mark is repeated where the generation changed, and where there was no room. */
 #define TURNS_MAX 3
 
-/* A write inside a callback of a write, and so on; those beyond stay noted until the process ends.
- */
-#define OPEN_MAX 8
+/* Its address tells threads apart. */
+static __thread char self;
 
-/* The intents of this thread's writes, outer ones first. */
-static __thread struct {
-	unsigned n;
-	struct {
-		const void *at; /* the write, on the stack */
-		struct redis_write *mark;
-	} open[OPEN_MAX];
-} intents;
-
-static void keep_intent(const struct layer_write *write, struct redis_write *mark)
+static bool is_mine(const struct redis_write *at)
 {
-	if (intents.n < OPEN_MAX) {
-		intents.open[intents.n].at = write;
-		intents.open[intents.n].mark = mark;
-		intents.n++;
-	}
+	return atomic_load_explicit(&at->user, memory_order_relaxed) == &self;
 }
 
-/* It is not in the middle any more. */
-static void drop_intent(const struct layer_write *write)
+/* Free again; in this order, because the thread may jump out of here, too. */
+static void give_back(struct redis_write *at)
 {
-	unsigned i = intents.n;
+	at->intent = NULL;
+	at->bare = false;
+	at->over = true;
+	atomic_store(&at->user, NULL);
+}
 
-	while (i > 0 && intents.open[i - 1].at != write) {
-		i--;
+static struct redis_write *claim(struct layer *layer, const struct layer_write *write)
+{
+	for (unsigned i = 0; i < REDIS_WRITES_MAX; i++) {
+		struct redis_write *at = &layer->writes[i];
+		const void *nobody = NULL;
+
+		if (atomic_load_explicit(&at->user, memory_order_relaxed) == NULL &&
+		    atomic_compare_exchange_strong(&at->user, &nobody, &self)) {
+			at->on_stack = write;
+			memset(&at->place, 0,
+			       offsetof(struct redis_write, found) -
+				       offsetof(struct redis_write, place));
+			return at;
+		}
 	}
-	if (i > 0) {
-		intents.n = i - 1;
-	}
+	return NULL;
 }
 
 void redis_write_abandon(struct layer *layer, const void *end)
 {
-	while (intents.n && (uintptr_t)intents.open[intents.n - 1].at < (uintptr_t)end) {
-		struct redis_write *mark = intents.open[--intents.n].mark;
+	bool any = false;
 
-		if (!mark->over) {
-			redis_intent_end(layer->shared, mark->intent, false, mark->place->server);
+	for (unsigned i = 0; i < REDIS_WRITES_MAX; i++) {
+		struct redis_write *at = &layer->writes[i];
+
+		if (!is_mine(at) || (uintptr_t)at->on_stack >= (uintptr_t)end) {
+			continue;
 		}
-		free(mark);
+		if ((at->intent || at->bare) && !at->over) {
+			redis_intent_end(layer->shared, at->intent, false, at->place->server);
+			any = true;
+		}
+		give_back(at);
+	}
+	if (any) {
 		redis_say_unmarked(layer);
+	}
+}
+
+void redis_write_child(struct layer *layer)
+{
+	for (unsigned i = 0; i < REDIS_WRITES_MAX; i++) {
+		struct redis_write *at = &layer->writes[i];
+
+		if (!is_mine(at)) {
+			give_back(at);
+		}
+		/* The parent's. */
+		at->intent = NULL;
 	}
 }
 
 void redis_announce(struct layer *layer, struct layer_write *write)
 {
 	struct redis_place *place = redis_session_place(layer, write->key.server);
-	struct redis_write *at = place ? malloc(sizeof(*at)) : NULL;
+	struct redis_write *at = place ? claim(layer, write) : NULL;
 
 	write->mark = (struct layer_mark *)(void *)at;
 	if (at) {
-		memset(at, 0, offsetof(struct redis_write, found));
 		at->place = place;
 		at->intent = redis_intent_begin(layer->shared, redis_process(layer),
 						layer->store.hash, &write->key);
-		keep_intent(write, at);
+		at->bare = at->intent == NULL;
 	}
 }
 
 void redis_write_done(struct layer_write *write)
 {
-	drop_intent(write);
-	free(write->mark);
-	write->mark = NULL;
+	if (write->mark) {
+		give_back(redis_write_of(write));
+		write->mark = NULL;
+	}
 }
 
 static bool begin(struct layer *layer, struct layer_write *write)
@@ -295,7 +315,12 @@ void redis_marked(struct layer *layer, struct layer_write *write)
 	if (at->marked) {
 		write->found = found_of(at, write);
 	}
-	redis_intent_end(layer->shared, at->intent, at->marked, at->place->server);
+	if (at->intent || at->bare) {
+		redis_intent_end(layer->shared, at->intent, at->marked, at->place->server);
+	} else if (!at->marked) {
+		/* Begun before a fork. */
+		redis_shared_soil(layer->shared, at->place->server);
+	}
 	at->over = true;
 	if (!at->marked) {
 		redis_say_unmarked(layer);

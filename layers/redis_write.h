@@ -21,8 +21,13 @@
 #include "layers/layer.h"
 #include "layers/redis_session.h"
 
-/* On the heap: stacks of threads can be small. */
+/*
+ * One of the layer's: stacks of threads can be small, and a thread that jumps out
+ * of a call must not jump out of malloc().
+ */
 struct redis_write {
+	_Atomic(const void *) user; /* the thread, NULL: free; relaxed where it looks for itself */
+	const struct layer_write *on_stack;
 	struct redis_place *place;
 	struct redis_intent *intent;
 	struct redis_session session;
@@ -31,6 +36,7 @@ struct redis_write {
 	bool trusted; /* no earlier mark of the key had failed when the slot was entered */
 	bool sent;
 	bool over;	/* the intent is */
+	bool bare;	/* there was no room for one */
 	bool marked;	/* the record is this writer's, or gone */
 	bool has_token; /* the record is this writer's */
 	bool has_found; /* it was a value's, with these words */
@@ -38,7 +44,7 @@ struct redis_write {
 	struct redis_key key;
 };
 
-/* NULL: no value of this key can be in Redis, or there was no memory. */
+/* NULL: no value of this key can be in Redis, or too many writes are under way. */
 static inline struct redis_write *redis_write_of(const struct layer_write *write)
 {
 	return (struct redis_write *)(void *)write->mark;
@@ -57,6 +63,9 @@ bool redis_recall(struct layer *layer, struct layer_write *write,
  * stack: their keys are unmarked.
  */
 void redis_write_abandon(struct layer *layer, const void *end);
+
+/* In the child of a fork: what other threads were at is the parent's. */
+void redis_write_child(struct layer *layer);
 
 /* The end of it; what is held of Redis has been given back. */
 void redis_write_done(struct layer_write *write);

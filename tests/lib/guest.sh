@@ -80,7 +80,7 @@ guest_run() {
 		set -- LD_PRELOAD="${before:-}$tower${after:-}" TOWER_NAME="$TOWER_NAME-$guest_name" \
 			TOWER_LAYERS='memory, memcached, redis' \
 			TOWER_REDIS_TIMEOUT=20s TOWER_REDIS_CONNECT_TIMEOUT=20s \
-			TOWER_REDIS_URL="unix://$work/redis-socket" GUEST_REDIS="$redis" "$@"
+			TOWER_REDIS_BREAKER_RETRY=1ms TOWER_REDIS_URL="unix://$work/redis-socket" GUEST_REDIS="$redis" "$@"
 		;;
 	esac
 	# shellcheck disable=SC2086 # several words
