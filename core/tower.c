@@ -102,17 +102,12 @@ bool tower_peek(struct tower *tower, const struct layer_key *key, bool want_cas,
 	const struct tower_layer *first = &tower->layers[0];
 	uint64_t followed = atomic_load_explicit(&tower->flushes, memory_order_relaxed);
 
+	ret->answer = LAYER_UNASKED;
 	ret->slot = slots_peek(tower->slots, key->hash, followed);
-	if (ret->slot == LAYER_SLOT_BUSY || first->ops->peek == NULL) {
-		ret->answer = LAYER_UNASKED;
-		return false;
+	if (ret->slot != LAYER_SLOT_BUSY && first->ops->peek) {
+		ret->answer = first->ops->peek(first->layer, key, want_cas, allocator, ret);
 	}
-	if (!first->ops->peek(first->layer, key, want_cas, allocator, ret)) {
-		ret->answer = LAYER_MISS;
-		return false;
-	}
-	ret->answer = LAYER_HIT;
-	return true;
+	return ret->answer == LAYER_HIT;
 }
 
 bool tower_read_begin(struct tower *tower, struct layer_batch *batch)

@@ -100,12 +100,12 @@ static bool submit_fails(struct layer *layer, struct layer_batch *batch)
 	return false;
 }
 
-static bool peek_above(struct layer *layer, const struct layer_key *key, bool want_cas,
-		       const struct layer_allocator *allocator, struct layer_item *ret)
+static enum layer_answer peek_above(struct layer *layer, const struct layer_key *key, bool want_cas,
+				    const struct layer_allocator *allocator, struct layer_item *ret)
 {
 	layer->peeks++;
 	layer->slot = ret->slot;
-	return layer->has;
+	return layer->has ? LAYER_HIT : LAYER_MISS;
 }
 
 static void fill(struct layer *layer, const struct layer_batch *batch, uint8_t own)
