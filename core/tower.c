@@ -1,5 +1,8 @@
 #include "core/tower.h"
 
+#include <errno.h>
+#include <pthread.h>
+
 #include "base/clock.h"
 #include "base/fault.h"
 #include "core/budget.h"
@@ -251,6 +254,33 @@ void tower_abandoned(const void *end)
 			tower->layers[i].ops->abandoned(tower->layers[i].layer);
 		}
 	}
+}
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_end;
+static bool has_key; /* written under `once` */
+
+static void at_thread_end(void *unused)
+{
+	(void)unused;
+	tower_abandoned((const void *)UINTPTR_MAX);
+}
+
+static void make_key(void)
+{
+	has_key = pthread_key_create(&thread_end, at_thread_end) == 0;
+}
+
+void tower_thread(struct tower *tower)
+{
+	int before = errno;
+
+	stats_thread(tower->stats);
+	pthread_once(&once, make_key);
+	if (has_key) {
+		pthread_setspecific(thread_end, tower);
+	}
+	errno = before;
 }
 
 void tower_write(struct tower *tower, struct layer_write *write, struct slots_doubts **doubts)

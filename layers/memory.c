@@ -460,19 +460,27 @@ static void memory_close(struct layer **layer)
 	*layer = NULL;
 }
 
+/* The forking thread may have left a change in the middle: it does not wait for itself. */
 static void memory_prepare(struct layer *layer)
 {
-	lock_take(&layer->lock);
+	bool taken = lock_take_if_not_mine(&layer->lock);
+
+	layer->forks_in_change = !taken;
 }
 
 static void memory_parent(struct layer *layer)
 {
-	lock_release(&layer->lock);
+	if (!layer->forks_in_change) {
+		lock_release(&layer->lock);
+	}
 }
 
 static void memory_child(struct layer *layer)
 {
 	lock_reset(&layer->lock);
+	if (layer->forks_in_change) {
+		memory_flush(layer);
+	}
 }
 
 const struct layer_ops memory_ops = {

@@ -415,6 +415,34 @@ static void test_peek_at_what_is_void__changes_nothing(void **state)
 	calls_done(layer);
 }
 
+/* A handler jumped out of a change, and then the thread forks. */
+static void test_fork_with_a_change_left_in_the_middle__waits_for_nothing(void **state)
+{
+	struct layer *layer = calls_open(1 << 20, 0, 0);
+
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	lock_take(&layer->lock);
+	memory_ops.prepare(layer);
+	memory_ops.parent(layer);
+	assert_true(lock_is_mine(&layer->lock));
+	memory_ops.abandoned(layer);
+	assert_false(lock_is_mine(&layer->lock));
+
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	lock_take(&layer->lock);
+	memory_ops.prepare(layer);
+	memory_ops.child(layer);
+	assert_false(lock_is_mine(&layer->lock));
+	calls_assert_reads(layer, "a", 5, NULL);
+
+	/* A fork that interrupts nothing keeps what there is. */
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	memory_ops.prepare(layer);
+	memory_ops.child(layer);
+	calls_assert_reads(layer, "a", 5, "1");
+	calls_done(layer);
+}
+
 static void *hammer(void *arg)
 {
 	struct layer *layer = arg;
@@ -477,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_program_out_of_memory__is_a_miss),
 		cmocka_unit_test(test_random_operations__agree_with_a_naive_map),
 		cmocka_unit_test(test_peek_at_what_is_void__changes_nothing),
+		cmocka_unit_test(test_fork_with_a_change_left_in_the_middle__waits_for_nothing),
 		cmocka_unit_test(test_threads__never_see_another_keys_value),
 	};
 
