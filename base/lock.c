@@ -103,6 +103,16 @@ bool lock_is_mine(const struct lock *lock)
 	return atomic_load_explicit(&lock->holder, memory_order_relaxed) == &self;
 }
 
+bool lock_take_if_not_mine(struct lock *lock)
+{
+	bool mine = lock_is_mine(lock);
+
+	if (!mine) {
+		lock_take(lock);
+	}
+	return !mine;
+}
+
 int lock_wait(struct lock *lock, pthread_cond_t *cond, const struct timespec *until)
 {
 	int result;

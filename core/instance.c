@@ -256,7 +256,8 @@ static bool open_locked(const struct tower_plug *plug)
 	tower.config = config;
 	config_stats_path(&config, stats_path, sizeof(stats_path));
 	config_slots_path(&config, slots_path, sizeof(slots_path));
-	tower.stats = stats_open(wants_stats() ? stats_path : NULL, config.tower_name, &plug->names);
+	tower.stats =
+		stats_open(wants_stats() ? stats_path : NULL, config.tower_name, &plug->names);
 	tower.slots = open_slots(slots_path, &why);
 	if (tower.stats && tower.slots &&
 	    open_layers(plug, !why && (config.tower_layers & CONFIG_LAYER_MEMORY))) {
@@ -298,7 +299,7 @@ static struct tower *take_up(const struct tower_plug *plug)
 			atomic_store(&is_off, true);
 		}
 		if (now) {
-			stats_thread(now->stats);
+			tower_thread(now);
 		}
 		atomic_store_explicit(&tower_now, now, memory_order_release);
 	}

@@ -124,6 +124,12 @@ void tower_flush(struct tower *tower, int64_t delay_s, enum layer_outcome (*call
  */
 void tower_abandoned(const void *end);
 
+/*
+ * At a thread's first call.  It counts in a stripe of its own, and what it holds
+ * when it ends (cancelled, or ended by a handler) is given back: tower_abandoned().
+ */
+void tower_thread(struct tower *tower);
+
 /* Nothing held in the domain is a hit any more: for calls nobody can follow. */
 void tower_forget_all(struct tower *tower);
 

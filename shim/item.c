@@ -91,7 +91,8 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	struct layer_key *item = &ret_key->key;
 	const struct shim_server *server;
 
-	if (key == NULL || n_key == 0 || state->n_prefix + n_key > LAYER_KEY_MAX ||
+	/* A program may say any length. */
+	if (key == NULL || n_key == 0 || n_key > LAYER_KEY_MAX - state->n_prefix ||
 	    !may_be_sent(handle, key, n_key)) {
 		return is_too_long_by_us(state, n_key) ? REASON_namespace : REASON_key;
 	}

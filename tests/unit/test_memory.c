@@ -387,7 +387,60 @@ static char *peek(struct layer *layer, const char *key, uint64_t slot)
 	const struct layer_key at = calls_key(key, 1);
 	struct layer_item item = { .slot = slot };
 
-	return memory_ops.peek(layer, &at, false, &allocator, &item) ? item.value : NULL;
+	return memory_ops.peek(layer, &at, false, &allocator, &item) == LAYER_HIT ? item.value
+										  : NULL;
+}
+
+static void test_peek_at_what_is_void__changes_nothing(void **state)
+{
+	const struct layer_allocator allocator = { calls_malloc, calls_free, NULL };
+	struct layer *layer = calls_open(1 << 20, 0, 10 * CLOCK_NS_PER_S);
+	struct layer_item item = { .key = calls_key("a", 1), .slot = 6 };
+
+	calls_fill(layer, "a", "old", 5, CLOCK_NEVER);
+	/* A handler could jump away while it waits for the lock, or has it. */
+	memory_ops.prepare(layer);
+	assert_int_equal(memory_ops.peek(layer, &item.key, false, &allocator, &item),
+			 LAYER_UNASKED);
+	item.slot = 5;
+	clock_fake(CALLS_START_NS + 10 * CLOCK_NS_PER_S, 1700000000);
+	assert_int_equal(memory_ops.peek(layer, &item.key, false, &allocator, &item),
+			 LAYER_UNASKED);
+	memory_ops.parent(layer);
+	assert_int_equal(calls_counted.items, 1);
+	assert_int_equal(calls_counted.misses, 0);
+	calls_assert_reads(layer, "a", 5, NULL);
+	assert_int_equal(calls_counted.items, 0);
+	assert_int_equal(calls_counted.expired, 1);
+	calls_done(layer);
+}
+
+/* A handler jumped out of a change, and then the thread forks. */
+static void test_fork_with_a_change_left_in_the_middle__waits_for_nothing(void **state)
+{
+	struct layer *layer = calls_open(1 << 20, 0, 0);
+
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	lock_take(&layer->lock);
+	memory_ops.prepare(layer);
+	memory_ops.parent(layer);
+	assert_true(lock_is_mine(&layer->lock));
+	memory_ops.abandoned(layer);
+	assert_false(lock_is_mine(&layer->lock));
+
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	lock_take(&layer->lock);
+	memory_ops.prepare(layer);
+	memory_ops.child(layer);
+	assert_false(lock_is_mine(&layer->lock));
+	calls_assert_reads(layer, "a", 5, NULL);
+
+	/* A fork that interrupts nothing keeps what there is. */
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	memory_ops.prepare(layer);
+	memory_ops.child(layer);
+	calls_assert_reads(layer, "a", 5, "1");
+	calls_done(layer);
 }
 
 static void *hammer(void *arg)
@@ -451,6 +504,8 @@ int main(void)
 		cmocka_unit_test(test_flush__leaves_nothing),
 		cmocka_unit_test(test_program_out_of_memory__is_a_miss),
 		cmocka_unit_test(test_random_operations__agree_with_a_naive_map),
+		cmocka_unit_test(test_peek_at_what_is_void__changes_nothing),
+		cmocka_unit_test(test_fork_with_a_change_left_in_the_middle__waits_for_nothing),
 		cmocka_unit_test(test_threads__never_see_another_keys_value),
 	};
 
