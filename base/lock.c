@@ -90,10 +90,13 @@ void lock_take(struct lock *lock)
 
 void lock_release(struct lock *lock)
 {
+	/* Afterwards it is somebody else's, who may even free it. */
+	bool quiet = is_quiet(lock);
+
 	note_release(lock->rank);
 	atomic_store_explicit(&lock->holder, NULL, memory_order_relaxed);
 	pthread_mutex_unlock(&lock->mutex);
-	if (is_quiet(lock)) {
+	if (quiet) {
 		quiet_end();
 	}
 }
