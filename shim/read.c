@@ -1,10 +1,17 @@
 /* Entry points that read one key: get and exist. */
 #include "shim/shim.h"
 
+#include <stdlib.h>
+
+#include "base/fault.h"
+
 static void *program_alloc(void *owner, size_t n)
 {
 	memcached_st *handle = owner;
 
+	if (fault_planted(FAULT_foreign_memory)) {
+		return malloc(n);
+	}
 	return handle->allocators.malloc(handle, n, handle->allocators.context);
 }
 
