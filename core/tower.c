@@ -38,6 +38,9 @@ static void follow_flushes(struct tower *tower)
 /* Deep layers first: what they still answer is then filled under the old tokens. */
 static void flush_now(struct tower *tower)
 {
+	if (fault_planted(FAULT_lost_flush)) {
+		return;
+	}
 	flush_layers(tower, LAYER_SHARED);
 	slots_flush(tower->slots);
 	follow_flushes(tower);
@@ -148,6 +151,9 @@ static void bound_ends(struct tower *tower, struct layer_batch *batch)
 		    item->slot != LAYER_SLOT_BUSY) {
 			int64_t end = slots_end(tower->slots, item->key.hash);
 
+			if (fault_planted(FAULT_late_end)) {
+				end = CLOCK_NEVER;
+			}
 			if (fault_planted(FAULT_fill_without_check)) {
 				item->slot = slots_load(tower->slots, item->key.hash);
 			}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "layers/memory_store.h"
 
 /* What a batch does at a time: with one taking of the lock, or ahead of the processor. */
@@ -125,8 +126,8 @@ static inline bool answer(const struct memory_found *found, const struct layer_a
 	}
 	item->value = value;
 	item->n_value = head->n_value;
-	item->flags = head->flags;
-	item->cas = cas;
+	item->flags = head->flags & (fault_planted(FAULT_wrong_flags) ? UINT16_MAX : UINT32_MAX);
+	item->cas = cas - (fault_planted(FAULT_stale_cas) ? 1 : 0);
 	item->has_cas = head->kind == MEMORY_ENTRY_WITH_CAS;
 	item->deadline_ns = memory_deadline(head);
 	return true;
