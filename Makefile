@@ -181,6 +181,23 @@ $(BUILD)/tests/guest/%.so: tests/guest/%.c $(BUILD)/flags
 
 tests: $(GUEST_MADE)
 
+# The differential test: a driver that is its own workers, plain users of
+# libmemcached, and the clock that is preloaded into everybody.
+DIFFER_CLOCK = $(call obj,tests/differential/clock.c)
+$(DIFFER_CLOCK): private CFLAGS += -foptimize-sibling-calls
+DIFFER = $(filter-out $(DIFFER_CLOCK),$(call obj,$(wildcard tests/differential/*.c)))
+
+$(BUILD)/tests/differential/clock.so: $(DIFFER_CLOCK)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^
+
+$(BUILD)/tests/differential/differential: $(DIFFER) $(call obj,tests/lib/servers.c)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached -lmemcachedutil
+
+tests: $(BUILD)/tests/differential/differential $(BUILD)/tests/differential/clock.so
+-include $(DIFFER:.o=.d) $(DIFFER_CLOCK:.o=.d)
+
 TESTS_UNIT   = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT))
 TESTS_FAULTS = $(patsubst tests/faults/%.c,$(BUILD)/tests/faults/%,$(FAULTS))
 TESTS_SHIM   = $(patsubst tests/shim/%.c,$(BUILD)/tests/shim/%,$(SHIMT))

@@ -9,7 +9,7 @@
 
 enum fault {
 	FAULT_none,
-#define FAULT(name, help) FAULT_##name,
+#define FAULT(name, folder, help) FAULT_##name,
 #include "base/fault.def"
 #undef FAULT
 };

@@ -90,10 +90,13 @@ void lock_take(struct lock *lock)
 
 void lock_release(struct lock *lock)
 {
+	/* Afterwards it is somebody else's, who may even free it. */
+	bool quiet = is_quiet(lock);
+
 	note_release(lock->rank);
 	atomic_store_explicit(&lock->holder, NULL, memory_order_relaxed);
 	pthread_mutex_unlock(&lock->mutex);
-	if (is_quiet(lock)) {
+	if (quiet) {
 		quiet_end();
 	}
 }
@@ -101,6 +104,16 @@ void lock_release(struct lock *lock)
 bool lock_is_mine(const struct lock *lock)
 {
 	return atomic_load_explicit(&lock->holder, memory_order_relaxed) == &self;
+}
+
+bool lock_take_if_not_mine(struct lock *lock)
+{
+	bool mine = lock_is_mine(lock);
+
+	if (!mine) {
+		lock_take(lock);
+	}
+	return !mine;
 }
 
 int lock_wait(struct lock *lock, pthread_cond_t *cond, const struct timespec *until)

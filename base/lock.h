@@ -49,6 +49,9 @@ void lock_release(struct lock *lock);
 /* Whether the calling thread holds it. */
 bool lock_is_mine(const struct lock *lock);
 
+/* Takes it where the calling thread does not hold it; whether it was taken. */
+bool lock_take_if_not_mine(struct lock *lock);
+
 /* Waits with the lock taken, at most until that moment of CLOCK_MONOTONIC: 0, or ETIMEDOUT. */
 int lock_wait(struct lock *lock, pthread_cond_t *cond, const struct timespec *until);
 

@@ -331,7 +331,7 @@ static struct tower *take_up(const struct tower_plug *plug)
 			atomic_store(&is_off, true);
 		}
 		if (now) {
-			stats_thread(now->stats);
+			tower_thread(now);
 		}
 		atomic_store_explicit(&tower_now, now, memory_order_release);
 	}

@@ -1,8 +1,5 @@
 #include "core/open_writes.h"
 
-#include "core/tower.h"
-
-#include <pthread.h>
 #include <stdint.h>
 
 /* A write inside a callback of a write, and so on; those beyond are not kept. */
@@ -10,7 +7,6 @@
 
 static __thread struct {
 	unsigned n;
-	bool ends_noted; /* the thread's end will be noticed */
 	struct slots *slots;
 	struct {
 		const struct slots_ticket *at;
@@ -18,33 +14,8 @@ static __thread struct {
 	} open[OPEN_MAX];
 } writes;
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t thread_end;
-static bool has_key;
-
-static void at_thread_end(void *unused)
-{
-	(void)unused;
-	tower_abandoned((const void *)UINTPTR_MAX);
-	writes.ends_noted = false; /* destructors of the program may call on */
-}
-
-static void make_key(void)
-{
-	has_key = pthread_key_create(&thread_end, at_thread_end) == 0;
-}
-
-static void note_thread_end(void)
-{
-	pthread_once(&once, make_key);
-	writes.ends_noted = has_key && pthread_setspecific(thread_end, &writes) == 0;
-}
-
 void open_writes_add(struct slots *slots, const struct slots_ticket *ticket)
 {
-	if (!writes.ends_noted) {
-		note_thread_end();
-	}
 	if (writes.n < OPEN_MAX) {
 		writes.slots = slots;
 		writes.open[writes.n].ticket = *ticket;

@@ -196,12 +196,15 @@ static uint64_t enter_adds(void)
 	if (fault_planted(FAULT_bump_before_only)) {
 		return SLOTS_VERSION;
 	}
+	if (fault_planted(FAULT_lost_invalidation)) {
+		return 0;
+	}
 	return fault_planted(FAULT_bump_after_only) ? 0 : SLOTS_ENTER;
 }
 
 static uint64_t leave_adds(void)
 {
-	if (fault_planted(FAULT_bump_before_only)) {
+	if (fault_planted(FAULT_bump_before_only) || fault_planted(FAULT_lost_invalidation)) {
 		return 0;
 	}
 	return fault_planted(FAULT_bump_after_only) ? SLOTS_VERSION : SLOTS_LEAVE;

@@ -293,6 +293,7 @@ static int take_any(struct stats_file *file)
 
 static int claim_locked(struct stats_file *file)
 {
+	struct stats_block *block;
 	int i = take_any(file);
 
 	for (unsigned waits = 0; i < 0 && waits < FULL_WAITS; waits++) {
@@ -310,7 +311,10 @@ static int claim_locked(struct stats_file *file)
 	if (i < 0 || !back_block(file, (unsigned)i)) {
 		return -1;
 	}
-	write_command(stats_block_at(&file->shm, (unsigned)i), &file->self);
+	block = stats_block_at(&file->shm, (unsigned)i);
+	/* A thread of the process before may have ended an addition after it was folded. */
+	zero_stripes(block);
+	write_command(block, &file->self);
 	return i;
 }
 

@@ -1,5 +1,8 @@
 #include "core/tower_private.h"
 
+#include <errno.h>
+#include <pthread.h>
+
 #include "base/clock.h"
 #include "base/fault.h"
 #include "core/budget.h"
@@ -44,6 +47,9 @@ static void flush_now(struct tower *tower, const char *const *servers, size_t n)
 {
 	const struct tower_layer *deep = tower_deep(tower);
 
+	if (fault_planted(FAULT_lost_flush)) {
+		return;
+	}
 	if (deep) {
 		deep->ops->flush_servers(deep->layer, servers, n);
 	}
@@ -117,17 +123,12 @@ bool tower_peek(struct tower *tower, const struct layer_key *key, bool want_cas,
 	const struct tower_layer *first = &tower->layers[0];
 	uint64_t followed = atomic_load_explicit(&tower->flushes, memory_order_relaxed);
 
+	ret->answer = LAYER_UNASKED;
 	ret->slot = slots_peek(tower->slots, key->hash, followed);
-	if (ret->slot == LAYER_SLOT_BUSY || first->ops->peek == NULL) {
-		ret->answer = LAYER_UNASKED;
-		return false;
+	if (ret->slot != LAYER_SLOT_BUSY && first->ops->peek) {
+		ret->answer = first->ops->peek(first->layer, key, want_cas, allocator, ret);
 	}
-	if (!first->ops->peek(first->layer, key, want_cas, allocator, ret)) {
-		ret->answer = LAYER_MISS;
-		return false;
-	}
-	ret->answer = LAYER_HIT;
-	return true;
+	return ret->answer == LAYER_HIT;
 }
 
 bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
@@ -165,6 +166,9 @@ static void bound_ends(struct tower *tower, struct layer_batch *batch)
 		    item->slot != LAYER_SLOT_BUSY) {
 			int64_t end = slots_end(tower->slots, item->key.hash);
 
+			if (fault_planted(FAULT_late_end)) {
+				end = CLOCK_NEVER;
+			}
 			if (fault_planted(FAULT_fill_without_check)) {
 				item->slot = slots_load(tower->slots, item->key.hash);
 			}
@@ -208,6 +212,33 @@ void tower_abandoned(const void *end)
 			tower->layers[i].ops->abandoned(tower->layers[i].layer, end);
 		}
 	}
+}
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_end;
+static bool has_key; /* written under `once` */
+
+static void at_thread_end(void *unused)
+{
+	(void)unused;
+	tower_abandoned((const void *)UINTPTR_MAX);
+}
+
+static void make_key(void)
+{
+	has_key = pthread_key_create(&thread_end, at_thread_end) == 0;
+}
+
+void tower_thread(struct tower *tower)
+{
+	int before = errno;
+
+	stats_thread(tower->stats);
+	pthread_once(&once, make_key);
+	if (has_key) {
+		pthread_setspecific(thread_end, tower);
+	}
+	errno = before;
 }
 
 static void flushed(struct tower *tower, const char *const *servers, size_t n,

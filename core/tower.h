@@ -133,6 +133,12 @@ void tower_flush(struct tower *tower, const char *const *servers, size_t n, int6
 void tower_abandoned(const void *end);
 
 /*
+ * At a thread's first call.  It counts in a stripe of its own, and what it holds
+ * when it ends (cancelled, or ended by a handler) is given back: tower_abandoned().
+ */
+void tower_thread(struct tower *tower);
+
+/*
  * Nothing held in the domain is a hit any more, nor what deeper layers hold of
  * these servers: for calls nobody can follow.
  */

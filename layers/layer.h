@@ -176,10 +176,12 @@ struct layer_ops {
 	/*
 	 * Optional, of a first layer: get() of one key, without a batch.  The
 	 * slot is that of *ret, and not BUSY; of *ret everything but key, answer
-	 * and layer is set where it is a hit, else nothing.
+	 * and layer is set where it is a hit, else nothing.  Takes nothing that a
+	 * handler of the program could leave taken by jumping away, so that what
+	 * would have to be changed is LAYER_UNASKED, and get() does it.
 	 */
-	bool (*peek)(struct layer *layer, const struct layer_key *key, bool want_cas,
-		     const struct layer_allocator *allocator, struct layer_item *ret);
+	enum layer_answer (*peek)(struct layer *layer, const struct layer_key *key, bool want_cas,
+				  const struct layer_allocator *allocator, struct layer_item *ret);
 
 	/*
 	 * Optional: sends the questions of get() without waiting; get() then

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "layers/memory_store.h"
 
 /* What a batch does at a time: with one taking of the lock, or ahead of the processor. */
@@ -125,8 +126,8 @@ static inline bool answer(const struct memory_found *found, const struct layer_a
 	}
 	item->value = value;
 	item->n_value = head->n_value;
-	item->flags = head->flags;
-	item->cas = cas;
+	item->flags = head->flags & (fault_planted(FAULT_wrong_flags) ? UINT16_MAX : UINT32_MAX);
+	item->cas = cas - (fault_planted(FAULT_stale_cas) ? 1 : 0);
 	item->has_cas = head->kind == MEMORY_ENTRY_WITH_CAS;
 	item->deadline_ns = memory_deadline(head);
 	return true;
@@ -164,43 +165,56 @@ static void put_locked(struct layer *layer, const struct memory_offer *offer, in
 
 /* --- the operations of a layer --- */
 
-/* An entry that may answer under this slot's token. */
-static inline bool find_fresh(struct layer *layer, const struct layer_key *key, uint64_t slot,
-			      struct memory_found *ret)
+/* What counts why an entry may not answer under this slot's token; NULL: it may. */
+static inline _Atomic uint64_t *why_void(const struct layer *layer,
+					 const struct memory_found *found, uint64_t slot)
 {
 	int64_t deadline;
+
+	if (found->head.slot != slot) {
+		return &(*layer->counters)->invalidated;
+	}
+	deadline = memory_deadline(&found->head);
+	return deadline != CLOCK_NEVER && deadline <= clock_coarse_ns()
+		       ? &(*layer->counters)->expired
+		       : NULL;
+}
+
+static enum layer_answer memory_peek(struct layer *layer, const struct layer_key *key,
+				     bool want_cas, const struct layer_allocator *allocator,
+				     struct layer_item *ret)
+{
+	struct memory_found found;
+	bool is_there = find(layer, key, &found);
+
+	if (is_there && why_void(layer, &found, ret->slot)) {
+		return LAYER_UNASKED;
+	}
+	if (!is_there || (want_cas && found.head.kind != MEMORY_ENTRY_WITH_CAS) ||
+	    !answer(&found, allocator, ret)) {
+		counter_add(&(*layer->counters)->misses, 1);
+		return LAYER_MISS;
+	}
+	memory_word_use(found.at, found.word, layer->uses_max);
+	counter_add(&(*layer->counters)->hits, 1);
+	return LAYER_HIT;
+}
+
+/* An entry that may answer under this slot's token; one that may not goes. */
+static bool find_fresh(struct layer *layer, const struct layer_key *key, uint64_t slot,
+		       struct memory_found *ret)
+{
+	_Atomic uint64_t *why;
 
 	if (!find(layer, key, ret)) {
 		return false;
 	}
-	if (ret->head.slot != slot) {
-		counter_add(&(*layer->counters)->invalidated, 1);
+	why = why_void(layer, ret, slot);
+	if (why) {
+		counter_add(why, 1);
 		drop(layer, ret);
-		return false;
 	}
-	deadline = memory_deadline(&ret->head);
-	if (deadline != CLOCK_NEVER && deadline <= clock_coarse_ns()) {
-		counter_add(&(*layer->counters)->expired, 1);
-		drop(layer, ret);
-		return false;
-	}
-	return true;
-}
-
-static bool memory_peek(struct layer *layer, const struct layer_key *key, bool want_cas,
-			const struct layer_allocator *allocator, struct layer_item *ret)
-{
-	struct memory_found found;
-
-	if (!find_fresh(layer, key, ret->slot, &found) ||
-	    (want_cas && found.head.kind != MEMORY_ENTRY_WITH_CAS) ||
-	    !answer(&found, allocator, ret)) {
-		counter_add(&(*layer->counters)->misses, 1);
-		return false;
-	}
-	memory_word_use(found.at, found.word, layer->uses_max);
-	counter_add(&(*layer->counters)->hits, 1);
-	return true;
+	return why == NULL;
 }
 
 static bool get_one(struct layer *layer, struct layer_batch *batch, struct layer_item *item)
@@ -447,19 +461,27 @@ static void memory_close(struct layer **layer)
 	*layer = NULL;
 }
 
+/* The forking thread may have left a change in the middle: it does not wait for itself. */
 static void memory_prepare(struct layer *layer)
 {
-	lock_take(&layer->lock);
+	bool taken = lock_take_if_not_mine(&layer->lock);
+
+	layer->forks_in_change = !taken;
 }
 
 static void memory_parent(struct layer *layer)
 {
-	lock_release(&layer->lock);
+	if (!layer->forks_in_change) {
+		lock_release(&layer->lock);
+	}
 }
 
 static void memory_child(struct layer *layer)
 {
 	lock_reset(&layer->lock);
+	if (layer->forks_in_change) {
+		memory_flush(layer);
+	}
 }
 
 const struct layer_ops memory_ops = {

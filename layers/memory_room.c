@@ -311,7 +311,8 @@ static void compact_locked(struct layer *layer, unsigned queue, int64_t now)
 	uint64_t end = log->tail + TIDY_BYTES;
 
 	if (layer->n_queued[queue] == 0 && memory_log_used(log)) {
-		memory_log_clear(log);
+		memory_log_pass(log, memory_log_used(log));
+		memory_log_release(log);
 	}
 	for (unsigned i = 0; i < TIDY_ENTRIES && log->tail < end &&
 			     dead_bytes(layer, queue) * DEAD_PART_TIDY > memory_log_used(log);

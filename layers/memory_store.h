@@ -40,6 +40,7 @@ struct layer {
 	uint64_t n_living[POLICY_QUEUES]; /* bytes of entries that are in the index */
 	uint64_t swept[POLICY_QUEUES];	  /* places: entries before were asked whether they ended */
 	uint64_t random;		  /* for jitter */
+	bool forks_in_change;		  /* the forking thread had the lock already */
 };
 
 /* An entry that a reader found, as it was while the log held it. */

@@ -23,6 +23,7 @@ static __thread char self;
 
 struct redis_pool {
 	struct lock lock;     /* guards: in_use of every connection */
+	bool taken_to_fork;   /* between prepare and parent of a fork */
 	pthread_cond_t freed; /* a connection was put back */
 	struct redis_breaker breaker;
 	struct layer_counters **counters;
@@ -483,14 +484,19 @@ void redis_pool_abandoned(struct redis_pool *pool)
 	}
 }
 
+/* The forking thread may have jumped away with the lock: it does not wait for itself. */
 void redis_pool_prepare(struct redis_pool *pool)
 {
-	lock_take(&pool->lock);
+	bool taken = lock_take_if_not_mine(&pool->lock);
+
+	pool->taken_to_fork = taken;
 }
 
 void redis_pool_parent(struct redis_pool *pool)
 {
-	lock_release(&pool->lock);
+	if (pool->taken_to_fork) {
+		lock_release(&pool->lock);
+	}
 }
 
 void redis_pool_child(struct redis_pool *pool)

@@ -242,7 +242,8 @@ static char *hand_over(memcached_result_st *result, char *ret_key, size_t *ret_n
 		*ret_n_value = (size_t)(result->value.end - result->value.string);
 	}
 	if (ret_key) {
-		memcpy(ret_key, result->item_key, result->key_length);
+		/* So does the real one: after a NUL within the key it puts NULs only. */
+		strncpy(ret_key, result->item_key, result->key_length);
 		if (ret_n_key) {
 			*ret_n_key = result->key_length;
 		}

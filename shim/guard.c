@@ -67,7 +67,7 @@ static struct tower *open_frame(struct shim_frame *frame, enum shim_call call)
 	}
 	if (!is_known) {
 		is_known = true;
-		stats_thread(tower->stats);
+		tower_thread(tower);
 	}
 	shim_count(tower, call);
 	if (calls.n < FRAMES_MAX) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/fork.h"
 #include "base/hash.h"
 #include "base/lock.h"
@@ -150,7 +151,9 @@ static void read_prefix(struct tower *tower, struct shim_state *state, memcached
 	const char *prefix =
 		memcached_real.memcached_callback_get(handle, MEMCACHED_CALLBACK_NAMESPACE, &rc);
 
-	state->n_prefix = prefix ? strnlen(prefix, LAYER_KEY_MAX) : 0;
+	state->n_prefix = prefix && !fault_planted(FAULT_ignored_namespace)
+				  ? strnlen(prefix, LAYER_KEY_MAX)
+				  : 0;
 	state->n_ours = state->namespaced ? strlen(tower->config.memcached_namespace) : 0;
 	if (state->n_prefix) {
 		memcpy(state->prefix, prefix, state->n_prefix);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/hash.h"
 
 #define EACH_BYTE(byte) (UINT64_MAX / 0xff * (byte))
@@ -91,7 +92,8 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	struct layer_key *item = &ret_key->key;
 	const struct shim_server *server;
 
-	if (key == NULL || n_key == 0 || state->n_prefix + n_key > LAYER_KEY_MAX ||
+	/* A program may say any length. */
+	if (key == NULL || n_key == 0 || n_key > LAYER_KEY_MAX - state->n_prefix ||
 	    !may_be_sent(handle, key, n_key)) {
 		return is_too_long_by_us(state, n_key) ? REASON_namespace : REASON_key;
 	}
@@ -106,7 +108,7 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	}
 	item->hash = hash_bytes(item->wire, item->n_wire);
 	server = server_of(state, handle, group, n_group);
-	item->place = server->place;
+	item->place = fault_planted(FAULT_ignored_server) ? 0 : server->place;
 	item->server = server->name;
 	/*
 	 * What needs a login stays behind it: libmemcached takes a refused login for a
@@ -135,7 +137,7 @@ void shim_succeeded(memcached_st *handle, bool counted_already)
 	if (!counted_already) {
 		handle->query_id++;
 	}
-	if (handle->error_messages) {
+	if (handle->error_messages && !fault_planted(FAULT_kept_error)) {
 		shim_clear_errors(handle);
 	}
 	memcached_real.memcached_result_reset(&handle->result);

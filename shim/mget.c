@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/fault.h"
+
 #define REQUEST_KEYS_MAX 65536
 #define COLLECT_BYTES_MAX ((size_t)64 << 20)
 
@@ -83,6 +85,10 @@ static enum shim_reason add_items(struct shim_results *results, const struct shi
 		}
 		if (!keep_bytes(results, &item)) {
 			return REASON_handles;
+		}
+		if (fault_planted(FAULT_wrong_order)) {
+			results->items[request->n - 1 - i].key = item.key;
+			continue;
 		}
 		results->items[i] = (struct layer_item){ .key = item.key };
 	}

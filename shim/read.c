@@ -1,10 +1,17 @@
 /* Entry points that read one key: get and exist. */
 #include "shim/shim.h"
 
+#include <stdlib.h>
+
+#include "base/fault.h"
+
 static void *program_alloc(void *owner, size_t n)
 {
 	memcached_st *handle = owner;
 
+	if (fault_planted(FAULT_foreign_memory)) {
+		return malloc(n);
+	}
 	return handle->allocators.malloc(handle, n, handle->allocators.context);
 }
 
@@ -199,6 +206,11 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 	}
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
 	reason = prepare(state, read, key, n_key, &item);
+	if (reason == REASON_none && read->by_key) {
+		/* Unlike a get, it takes an empty group key for one. */
+		reason = shim_item(state, read->handle, read->group, read->n_group, key, n_key,
+				   &item);
+	}
 	if (reason == REASON_none) {
 		shim_drop_results(state);
 		walk_exist(tower, read, &item);

@@ -1,6 +1,8 @@
 /* The work behind every entry point that writes; write_api.c has the entry points. */
 #include "shim/shim.h"
 
+#include <errno.h>
+
 /* No deep layer knows more servers than that. */
 #define SERVER_NAMES_MAX 256
 
@@ -127,6 +129,14 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 	return outcome;
 }
 
+/* What waits for no reply says SUCCESS where it is buffered, too. */
+static bool is_held_back(const struct memcached_call *call)
+{
+	return call->rc == MEMCACHED_BUFFERED ||
+	       (call->rc == MEMCACHED_SUCCESS && call->handle->flags.buffer_requests &&
+		!call->handle->flags.reply);
+}
+
 memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct memcached_call *call)
 {
 	struct shim_frame frame;
@@ -165,7 +175,7 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 		/* Refused before anything was sent it leaves what is still to be fetched. */
 		shim_drop_results(state);
 	}
-	if (state && call->rc == MEMCACHED_BUFFERED) {
+	if (state && is_held_back(call)) {
 		state->buffered = true;
 	} else if (state && memcached_fatal(call->rc)) {
 		state->lost = true;
@@ -205,6 +215,7 @@ struct flush {
 	memcached_st *handle;
 	time_t delay;
 	memcached_return_t rc;
+	int error; /* errno after the call */
 };
 
 static enum layer_outcome flush(void *arg)
@@ -212,12 +223,13 @@ static enum layer_outcome flush(void *arg)
 	struct flush *f = arg;
 
 	f->rc = memcached_real.memcached_flush(f->handle, f->delay);
+	f->error = errno;
 	return memcached_outcome(f->handle, f->rc);
 }
 
 SHIM_EXPORT memcached_return_t memcached_flush(memcached_st *handle, time_t delay)
 {
-	struct flush f = { handle, delay, MEMCACHED_FAILURE };
+	struct flush f = { handle, delay, MEMCACHED_FAILURE, errno };
 	struct shim_frame frame;
 	struct tower *tower = shim_begin_own(&frame, CALL_memcached_flush, handle);
 	struct server_names servers;
@@ -231,5 +243,6 @@ SHIM_EXPORT memcached_return_t memcached_flush(memcached_st *handle, time_t dela
 	name_servers(state, &servers);
 	tower_flush(tower, servers.names, servers.n, delay, flush, &f);
 	shim_end(&frame);
+	errno = f.error;
 	return f.rc;
 }

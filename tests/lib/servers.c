@@ -34,6 +34,13 @@ struct server {
 	char *extra_args;
 };
 
+static const char *preload;
+
+void servers_preload(const char *library)
+{
+	preload = library;
+}
+
 static long now_ms(void)
 {
 	struct timespec now;
@@ -107,6 +114,7 @@ struct command {
 	char *environment[ENVIRONMENT_MAX];
 	char words[4096]; /* where args that are not literals lie */
 	size_t n_words;
+	char preload[4096];
 };
 
 static void arg_add(struct command *command, const char *arg)
@@ -190,16 +198,20 @@ static void command_args(const struct server *server, struct command *command)
 	command->args[command->n_args] = NULL;
 }
 
-/* The test's environment without what is preloaded into it; memcached says its port by a file. */
+/* The test's environment but for what is preloaded; memcached says its port by a file. */
 static void command_environment(struct command *command, char *port_file)
 {
 	size_t n = 0;
 	char **from;
 
-	for (from = environ; *from != NULL && n + 2 < ENVIRONMENT_MAX; from++) {
+	for (from = environ; *from != NULL && n + 3 < ENVIRONMENT_MAX; from++) {
 		if (strncmp(*from, "LD_PRELOAD=", 11) != 0) {
 			command->environment[n++] = *from;
 		}
+	}
+	if (preload != NULL) {
+		snprintf(command->preload, sizeof(command->preload), "LD_PRELOAD=%s", preload);
+		command->environment[n++] = command->preload;
 	}
 	command->environment[n++] = port_file;
 	command->environment[n] = NULL;

@@ -19,6 +19,12 @@
 struct server;
 
 /*
+ * What servers that are started from now on have preloaded; NULL: nothing.
+ * Borrowed.
+ */
+void servers_preload(const char *library);
+
+/*
  * NULL where it cannot be had.  `extra_args` (NULL: none) are separated by
  * blanks, without quoting, and come last, so that they overrule the defaults:
  * Redis writes nothing to disk, memcached has 64 MB.

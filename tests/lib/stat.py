@@ -1,7 +1,7 @@
 """One number of `tower stat --json`, over all processes of the domain.
 
 stat.py FILE calls FUNCTION    calls of the function that the shim saw
-stat.py FILE hits LAYER
+stat.py FILE hits LAYER        or another counter of a layer: misses, fills, ...
 stat.py FILE passed            reasons for which calls were passed on, by name
 stat.py FILE summary           a line for people: calls seen, passed on, hits and fills of layers
 """
@@ -24,4 +24,4 @@ elif kind == "summary":
 elif kind == "passed":
     print(" ".join(sorted(reason for reason, n in total["passed"].items() if n)))
 else:
-    print(sum(layer["hits"] for layer in total["layers"] if layer["name"] == name))
+    print(sum(layer[kind] for layer in total["layers"] if layer["name"] == name))

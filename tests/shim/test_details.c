@@ -17,6 +17,7 @@
 #include "tests/lib/servers.h"
 
 static struct server *server;
+static struct server *second_server;
 
 static memcached_st *handle_open(bool binary)
 {
@@ -144,15 +145,84 @@ static void test_trigger__is_one_query(void **state)
 	memcached_free(handle);
 }
 
+/* Where a get takes no group key for none, exist takes it for an empty one. */
+static void test_exist_with_an_empty_group__asks_one_server(void **state)
+{
+	memcached_st *handle = handle_open(false);
+
+	memcached_server_add_unix_socket(handle, server_socket(second_server));
+	for (char key[] = "place-a"; key[6] < 'i'; key[6]++) {
+		set(handle, key, "v", 0);
+		get(handle, key);
+		observe("exist %s: %d", key,
+			memcached_exist_by_key(handle, "", 0, key, strlen(key)));
+	}
+	memcached_free(handle);
+}
+
+/* Such a write says SUCCESS although it was not sent; the next question takes it along. */
+static void test_get_after_a_write_held_back_without_reply__sends_it(void **state)
+{
+	memcached_st *writer = handle_open(false);
+	memcached_st *reader = handle_open(false);
+
+	set(reader, "held", "before", 0);
+	set(reader, "near", "v", 0);
+	get(writer, "near");
+	get(writer, "near");
+	memcached_behavior_set(writer, MEMCACHED_BEHAVIOR_BUFFER_REQUESTS, 1);
+	memcached_behavior_set(writer, MEMCACHED_BEHAVIOR_NOREPLY, 1);
+	get(writer, "near");
+	set(writer, "held", "then", 0);
+	get(writer, "near");
+	get(reader, "held");
+	memcached_free(writer);
+	memcached_free(reader);
+}
+
+static void test_fetched_key_with_a_nul__ends_in_nuls(void **state)
+{
+	static const char *const keys[] = { "a\0b" };
+	static const size_t lengths[] = { 3 };
+	memcached_st *handle = handle_open(true);
+
+	memcached_set(handle, keys[0], lengths[0], "v", 1, 0, 0);
+	for (int i = 0; i < 3; i++) {
+		char key[MEMCACHED_MAX_KEY] = "####";
+		memcached_return_t rc;
+		size_t n_key, n;
+		uint32_t flags;
+
+		memcached_mget(handle, keys, lengths, 1);
+		free(memcached_fetch(handle, key, &n_key, &n, &flags, &rc));
+		observe("key: %zu, %02x %02x %02x %02x", n_key, key[0], key[1], key[2], key[3]);
+		free(memcached_fetch(handle, key, &n_key, &n, &flags, &rc));
+	}
+	memcached_free(handle);
+}
+
+static void test_flush_with_a_dead_server__leaves_its_errno(void **state)
+{
+	memcached_st *handle = memcached_create(NULL);
+
+	memcached_server_add_unix_socket(handle, "/nowhere");
+	errno = 0;
+	observe("flush: %d", memcached_flush(handle, 0));
+	observe("errno: %d", errno);
+	memcached_free(handle);
+}
+
 static int server_up(void **state)
 {
 	server = server_start_memcached(NULL);
-	return server != NULL ? 0 : -1;
+	second_server = server_start_memcached(NULL);
+	return server != NULL && second_server != NULL ? 0 : -1;
 }
 
 static int server_down(void **state)
 {
 	server_stop(&server);
+	server_stop(&second_server);
 	return 0;
 }
 
@@ -166,6 +236,10 @@ int main(void)
 		cmocka_unit_test(test_end_after_a_hit__is_the_same),
 		cmocka_unit_test(test_errno_of_a_fetched_hit__is_that_of_the_text_protocol),
 		cmocka_unit_test(test_trigger__is_one_query),
+		cmocka_unit_test(test_exist_with_an_empty_group__asks_one_server),
+		cmocka_unit_test(test_get_after_a_write_held_back_without_reply__sends_it),
+		cmocka_unit_test(test_fetched_key_with_a_nul__ends_in_nuls),
+		cmocka_unit_test(test_flush_with_a_dead_server__leaves_its_errno),
 	};
 
 	return cmocka_run_group_tests_name("details", tests, server_up, server_down);

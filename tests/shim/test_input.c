@@ -119,6 +119,22 @@ static void test_key_too_long_or_empty__is_refused_alike(void **state)
 	free(key);
 }
 
+/* With what stands before it, such a length is a small one again. */
+static void test_length_beyond_all_behind_a_namespace__is_refused_alike(void **state)
+{
+	(void)state;
+	for (unsigned binary = 0; binary < 2; binary++) {
+		for (size_t n_less = 0; n_less < 4; n_less++) {
+			memcached_st *handle = handle_open(binary);
+
+			memcached_callback_set(handle, MEMCACHED_CALLBACK_NAMESPACE, "ns:");
+			memcached_set(handle, "good", 4, "good", 4, 0, 0);
+			all_with_key(handle, "key", SIZE_MAX - n_less);
+			memcached_free(handle);
+		}
+	}
+}
+
 static void test_key_with_blanks_or_controls__means_the_same(void **state)
 {
 	static const char *const keys[] = {
@@ -324,6 +340,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_key_too_long_or_empty__is_refused_alike),
+		cmocka_unit_test(test_length_beyond_all_behind_a_namespace__is_refused_alike),
 		cmocka_unit_test(test_key_with_blanks_or_controls__means_the_same),
 		cmocka_unit_test(test_null__where_it_is_allowed),
 		cmocka_unit_test(test_no_handle__is_refused_alike),

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -387,7 +389,69 @@ static char *peek(struct layer *layer, const char *key, uint64_t slot)
 	const struct layer_key at = calls_key(key, 1);
 	struct layer_item item = { .slot = slot };
 
-	return memory_ops.peek(layer, &at, false, &allocator, &item) ? item.value : NULL;
+	return memory_ops.peek(layer, &at, false, &allocator, &item) == LAYER_HIT ? item.value
+										  : NULL;
+}
+
+static void test_peek_at_what_is_void__changes_nothing(void **state)
+{
+	const struct layer_allocator allocator = { calls_malloc, calls_free, NULL };
+	struct layer *layer = calls_open(1 << 20, 0, 10 * CLOCK_NS_PER_S);
+	struct layer_item item = { .key = calls_key("a", 1), .slot = 6 };
+
+	calls_fill(layer, "a", "old", 5, CLOCK_NEVER);
+	/* A handler could jump away while it waits for the lock, or has it. */
+	memory_ops.prepare(layer);
+	assert_int_equal(memory_ops.peek(layer, &item.key, false, &allocator, &item),
+			 LAYER_UNASKED);
+	item.slot = 5;
+	clock_fake(CALLS_START_NS + 10 * CLOCK_NS_PER_S, 1700000000);
+	assert_int_equal(memory_ops.peek(layer, &item.key, false, &allocator, &item),
+			 LAYER_UNASKED);
+	memory_ops.parent(layer);
+	assert_int_equal(calls_counted.items, 1);
+	assert_int_equal(calls_counted.misses, 0);
+	calls_assert_reads(layer, "a", 5, NULL);
+	assert_int_equal(calls_counted.items, 0);
+	assert_int_equal(calls_counted.expired, 1);
+	calls_done(layer);
+}
+
+/* Forks as the registry does; whether the child finds "a". */
+static bool child_has_a(struct layer *layer)
+{
+	int status;
+	pid_t pid;
+
+	memory_ops.prepare(layer);
+	pid = fork();
+	if (pid == 0) {
+		char *value;
+
+		memory_ops.child(layer);
+		value = calls_read(layer, "a", 5, 1, false);
+		_exit(lock_is_mine(&layer->lock) ? 2 : value != NULL);
+	}
+	memory_ops.parent(layer);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status) == 1;
+}
+
+/* A handler jumped out of a change, and then the thread forks. */
+static void test_fork_with_a_change_left_in_the_middle__waits_for_nothing(void **state)
+{
+	struct layer *layer = calls_open(1 << 20, 0, 0);
+
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	assert_true(child_has_a(layer));
+	lock_take(&layer->lock);
+	assert_false(child_has_a(layer));
+	assert_true(lock_is_mine(&layer->lock));
+	memory_ops.abandoned(layer, NULL);
+	assert_false(lock_is_mine(&layer->lock));
+	calls_assert_reads(layer, "a", 5, NULL);
+	calls_done(layer);
 }
 
 static void *hammer(void *arg)
@@ -451,6 +515,8 @@ int main(void)
 		cmocka_unit_test(test_flush__leaves_nothing),
 		cmocka_unit_test(test_program_out_of_memory__is_a_miss),
 		cmocka_unit_test(test_random_operations__agree_with_a_naive_map),
+		cmocka_unit_test(test_peek_at_what_is_void__changes_nothing),
+		cmocka_unit_test(test_fork_with_a_change_left_in_the_middle__waits_for_nothing),
 		cmocka_unit_test(test_threads__never_see_another_keys_value),
 	};
 

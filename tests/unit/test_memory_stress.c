@@ -147,9 +147,12 @@ static void read_some(struct thread *thread, unsigned n)
 	}
 	if (n > 1) {
 		memory_ops.get(thread->run->layer, &batch);
-	} else if (memory_ops.peek(thread->run->layer, &items[0].key, false, &batch.allocator,
-				   &items[0])) {
-		items[0].answer = LAYER_HIT;
+	} else {
+		items[0].answer = memory_ops.peek(thread->run->layer, &items[0].key, false,
+						  &batch.allocator, &items[0]);
+		if (items[0].answer == LAYER_UNASKED) {
+			memory_ops.get(thread->run->layer, &batch);
+		}
 	}
 	for (unsigned i = 0; i < n; i++) {
 		if (items[i].answer == LAYER_HIT) {

@@ -141,6 +141,7 @@ struct seen {
 	char text[SEEN_MAX];
 	size_t n;
 	size_t n_replies;
+	int64_t took_ns; /* the exchange, the making of its questions not counted */
 	bool refuses;
 };
 
@@ -203,12 +204,15 @@ static enum redis_wire_status talk(struct script script, unsigned n, int64_t wai
 	struct redis_wire *wire;
 	enum redis_wire_status status;
 	struct seen refused = { .refuses = true };
+	int64_t before;
 
 	memset(ret_seen, 0, offsetof(struct seen, refuses));
 	serve_script(script);
 	wire = wire_open();
 	ask(wire, n);
-	status = redis_wire_exchange(wire, see, ret_seen, clock_now_ns() + wait_ns);
+	before = clock_now_ns();
+	status = redis_wire_exchange(wire, see, ret_seen, before + wait_ns);
+	ret_seen->took_ns = clock_now_ns() - before;
 	if (status != REDIS_WIRE_OK) {
 		/* Never again. */
 		assert_false(redis_wire_is_usable(wire));
@@ -348,11 +352,10 @@ static void test_half_a_reply__times_out(void **state)
 
 	for (size_t i = 0; i < sizeof(halves) / sizeof(*halves); i++) {
 		struct script script = { .bytes = halves[i], .n = strlen(halves[i]) };
-		int64_t before = clock_now_ns();
 		struct seen seen = { .n = 0 };
 
 		assert_int_equal(talk(script, 1, SHORT_NS, &seen), REDIS_WIRE_TIMEOUT);
-		assert_true(clock_now_ns() - before < 20 * SHORT_NS);
+		assert_true(seen.took_ns < 20 * SHORT_NS);
 	}
 }
 
@@ -361,12 +364,11 @@ static void test_dripping__does_not_extend_the_deadline(void **state)
 	/* Always something to read, and never all that was asked for. */
 	struct script script = SAYS("$-1\r\n");
 	struct seen seen = { .n = 0 };
-	int64_t before = clock_now_ns();
 
 	script.for_ever = true;
 	assert_int_equal(talk(script, 5000000, SHORT_NS, &seen), REDIS_WIRE_TIMEOUT);
 	assert_true(seen.n_replies > 0);
-	assert_true(clock_now_ns() - before < 200 * SHORT_NS);
+	assert_true(seen.took_ns < 200 * SHORT_NS);
 }
 
 static void test_early_close__is_closed(void **state)

@@ -118,6 +118,25 @@ static void test_forked_child_of_a_thread_with_a_stripe__counts_for_itself(void 
 	assert_int_equal(total_calls(), 111);
 }
 
+/* It exits while a thread is in the middle of an addition. */
+static void test_addition_after_the_end__is_nobodys(void **state)
+{
+	struct stats *stats = open_stats();
+	struct stats *next;
+	_Atomic uint64_t *late;
+
+	stats_thread(stats);
+	late = &stats->counts[1].calls[0];
+	counter_add(&stats->counts->calls[0], 100);
+	stats_leave(stats);
+	atomic_store(late, 101);
+	next = open_stats();
+	assert_int_equal(total_calls(), 100);
+	stats_close(&next);
+	assert_int_equal(total_calls(), 100);
+	stats_close(&stats);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +145,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_forked_child_of_a_thread_with_a_stripe__counts_for_itself, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(test_addition_after_the_end__is_nobodys, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

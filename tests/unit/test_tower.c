@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -24,6 +25,7 @@ struct layer {
 	unsigned fills;
 	unsigned flushes;
 	unsigned told;
+	unsigned abandoned;
 	enum layer_outcome told_outcome;
 	uint64_t told_slot;
 	bool busy_when_told;	    /* the slot, seen by somebody else */
@@ -113,12 +115,12 @@ static bool submit_fails(struct layer *layer, struct layer_batch *batch)
 	return false;
 }
 
-static bool peek_above(struct layer *layer, const struct layer_key *key, bool want_cas,
-		       const struct layer_allocator *allocator, struct layer_item *ret)
+static enum layer_answer peek_above(struct layer *layer, const struct layer_key *key, bool want_cas,
+				    const struct layer_allocator *allocator, struct layer_item *ret)
 {
 	layer->peeks++;
 	layer->slot = ret->slot;
-	return layer->has;
+	return layer->has ? LAYER_HIT : LAYER_MISS;
 }
 
 static void fill(struct layer *layer, const struct layer_batch *batch, uint8_t own)
@@ -234,6 +236,11 @@ static void flush(struct layer *layer)
 	layer->flushes++;
 }
 
+static void abandoned(struct layer *layer)
+{
+	layer->abandoned++;
+}
+
 static const struct layer_ops memory_fake = {
 	.name = "memory",
 	.capabilities = LAYER_PRIVATE,
@@ -242,6 +249,7 @@ static const struct layer_ops memory_fake = {
 	.fill = fill,
 	.written = written,
 	.flush = flush,
+	.abandoned = abandoned,
 };
 static struct layer_ops authority_fake = {
 	.name = "memcached",
@@ -746,6 +754,43 @@ static void test_write_after_a_peek_that_missed__voids_the_fill(void **state)
 	assert_true(memory.slot != slots_load(tower.slots, item.key.hash));
 }
 
+static void write_and_end(struct layer *layer, struct layer_write *write)
+{
+	pthread_exit(NULL);
+}
+
+static void *call_and_end(void *arg)
+{
+	tower_thread(&tower);
+	write_one("a", LAYER_DONE);
+	return NULL;
+}
+
+static void test_thread_that_ends_in_a_write__gives_back_what_it_held(void **state)
+{
+	const struct stats_names names = { .n_calls = 0 };
+	pthread_t thread;
+
+	tower.stats = stats_open(NULL, "unit", &names);
+	atomic_store(&tower_now, &tower);
+	authority_fake.write = write_and_end;
+	assert_int_equal(pthread_create(&thread, NULL, call_and_end, NULL), 0);
+	pthread_join(thread, NULL);
+	authority_fake.write = write_authority;
+	assert_int_equal(memory.abandoned, 1);
+	assert_true(slots_load(tower.slots, key_of("a").hash) == LAYER_SLOT_BUSY);
+	clock_fake(1000 * CLOCK_NS_PER_S + SLOTS_DOUBT_NS, 1700000000);
+	slots_settle_old(tower.slots);
+	assert_true(slots_load(tower.slots, key_of("a").hash) != LAYER_SLOT_BUSY);
+
+	/* One whose calls have all come back, but for a change of memory maybe. */
+	assert_int_equal(pthread_create(&thread, NULL, call_and_end, NULL), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(memory.abandoned, 2);
+	atomic_store(&tower_now, NULL);
+	stats_close(&tower.stats);
+}
+
 static void test_peek__is_nothing_where_the_first_layer_has_none(void **state)
 {
 	tower.layers[0] = tower.layers[1];
@@ -835,6 +880,8 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write_after_a_peek_that_missed__voids_the_fill,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_that_ends_in_a_write__gives_back_what_it_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_peek__is_nothing_where_the_first_layer_has_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -79,7 +79,7 @@ static void assert_peek_agrees(struct layer *layer, const struct layer_key *key,
 {
 	const struct layer_allocator allocator = { calls_malloc, calls_free, NULL };
 	struct layer_item peeked = { .slot = slot };
-	bool found = memory_ops.peek(layer, key, false, &allocator, &peeked);
+	bool found = memory_ops.peek(layer, key, false, &allocator, &peeked) == LAYER_HIT;
 
 	assert_int_equal(found, got->answer == LAYER_HIT);
 	if (found) {

@@ -237,12 +237,11 @@ static const char *get(struct model *model, unsigned n)
 		items[i].slot = model->slots[keys[i]];
 	}
 	if (how % 4 == 2 && n == 1) {
-		bool is_hit = memory_ops.peek(model->layer, &items[0].key, batch.want_cas,
-					      &batch.allocator, &items[0]);
-
-		items[0].answer = is_hit ? LAYER_HIT : LAYER_MISS;
-		batch.n_hits = is_hit;
-	} else {
+		items[0].answer = memory_ops.peek(model->layer, &items[0].key, batch.want_cas,
+						  &batch.allocator, &items[0]);
+		batch.n_hits = items[0].answer == LAYER_HIT;
+	}
+	if (items[0].answer == LAYER_UNASKED) {
 		memory_ops.get(model->layer, &batch);
 	}
 	for (unsigned i = 0; i < n; i++) {
