@@ -236,7 +236,7 @@ static void flush(struct layer *layer)
 	layer->flushes++;
 }
 
-static void abandoned(struct layer *layer)
+static void abandoned(struct layer *layer, const void *end)
 {
 	layer->abandoned++;
 }
