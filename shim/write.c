@@ -161,8 +161,8 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 	    (reason == REASON_none || reason == REASON_replicas || reason == REASON_buffered)) {
 		forget_replicas(tower, state, &item.key, doubts);
 	}
-	if (outcome != LAYER_UNSENT) {
-		/* Refused before anything was sent it leaves what is still to be fetched. */
+	if (outcome != LAYER_UNSENT && call->handle->flags.reply) {
+		/* What is refused unsent, or waits for no reply, leaves what is to be fetched. */
 		shim_drop_results(state);
 	}
 	if (state && is_held_back(call)) {
@@ -202,7 +202,9 @@ SHIM_EXPORT memcached_return_t memcached_flush(memcached_st *handle, time_t dela
 	if (tower == NULL) {
 		return memcached_real.memcached_flush(handle, delay);
 	}
-	shim_drop_results(shim_state_if_any(handle));
+	if (handle && handle->flags.reply) {
+		shim_drop_results(shim_state_if_any(handle));
+	}
 	tower_flush(tower, delay, flush, &f);
 	shim_end(&frame);
 	errno = f.error;

@@ -212,6 +212,28 @@ static void test_flush_with_a_dead_server__leaves_its_errno(void **state)
 	memcached_free(handle);
 }
 
+static void test_write_without_reply__leaves_what_is_to_be_fetched(void **state)
+{
+	static const char *const keys[] = { "left-a", "left-b" };
+	static const size_t lengths[] = { 6, 6 };
+	memcached_st *handle = handle_open(false);
+	memcached_return_t rc = MEMCACHED_SUCCESS;
+	size_t n;
+	uint32_t flags;
+
+	set(handle, keys[0], "v", 0);
+	set(handle, keys[1], "v", 0);
+	memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_NOREPLY, 1);
+	get(handle, keys[0]);
+	observe("mget: %d", memcached_mget(handle, keys, lengths, 2));
+	set(handle, "other", "w", 0);
+	while (rc == MEMCACHED_SUCCESS) {
+		free(memcached_fetch(handle, NULL, NULL, &n, &flags, &rc));
+		observe("fetch: %d", rc);
+	}
+	memcached_free(handle);
+}
+
 static int server_up(void **state)
 {
 	server = server_start_memcached(NULL);
@@ -239,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_exist_with_an_empty_group__asks_one_server),
 		cmocka_unit_test(test_get_after_a_write_held_back_without_reply__sends_it),
 		cmocka_unit_test(test_fetched_key_with_a_nul__ends_in_nuls),
+		cmocka_unit_test(test_write_without_reply__leaves_what_is_to_be_fetched),
 		cmocka_unit_test(test_flush_with_a_dead_server__leaves_its_errno),
 	};
 
