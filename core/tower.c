@@ -306,15 +306,20 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 	settle(tower, write, &ticket, doubts);
 }
 
-void tower_change(struct tower *tower, const struct layer_key *key,
+void tower_change(struct tower *tower, const struct layer_key *key, int64_t exptime,
 		  enum layer_outcome (*call)(void *), void *arg, struct slots_doubts **doubts)
 {
 	struct layer_write write = { .verb = LAYER_TOUCH, .key = *key };
 	struct slots_ticket ticket;
+	int64_t deadline;
 
 	keep_up(tower);
-	enter(tower, key->hash, CLOCK_NEVER, &ticket);
+	deadline = expiry_deadline_ns(exptime);
+	enter(tower, key->hash, deadline, &ticket);
 	write.outcome = call(arg);
+	if (deadline != CLOCK_NEVER && write.outcome != LAYER_UNSENT) {
+		slots_note_end(tower->slots, key->hash, deadline, true);
+	}
 	if (write.outcome != LAYER_UNCERTAIN && write.outcome != LAYER_UNSENT) {
 		write.outcome = LAYER_DROPPED;
 	}

@@ -128,7 +128,7 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 		/* For the program this is the same get. */
 		handle->query_id = query_id;
 
-		tower_change(tower, &item->key, call_real_get, &get, &state->doubts);
+		tower_change(tower, &item->key, 0, call_real_get, &get, &state->doubts);
 		return get.value;
 	}
 	return item->value;

@@ -88,7 +88,7 @@ static void forget_replicas(struct tower *tower, const struct shim_state *state,
 		replica.place = state->servers[i].place;
 		replica.server = state->servers[i].name;
 		if (replica.place != key->place) {
-			tower_change(tower, &replica, no_call, NULL, doubts);
+			tower_change(tower, &replica, 0, no_call, NULL, doubts);
 		}
 	}
 }
@@ -110,7 +110,8 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 		return refuse(verb, call);
 	}
 	if (reason != REASON_key && reason != REASON_handles) {
-		tower_change(tower, key, perform, &p, doubts);
+		tower_change(tower, key, changes_expiry(verb, call) ? call->expiration : 0, perform,
+			     &p, doubts);
 		return p.shifted ? LAYER_UNCERTAIN : memcached_outcome(call->handle, call->rc);
 	}
 	outcome = perform(&p);
