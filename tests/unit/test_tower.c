@@ -636,6 +636,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_value_of_the_authority__ends_when_a_writer_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change__tells_all_layers_to_forget, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_change_with_an_expiry__is_noted_for_readers, setup,
 						teardown),
 	};
