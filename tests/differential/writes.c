@@ -219,7 +219,15 @@ void operate_touch(struct worker *worker, struct handle *handle)
  */
 void operate_flush(struct worker *worker, struct handle *handle)
 {
+	memcached_return_t rc;
+
 	record(worker, " flush");
 	errno = RECORD_ERRNO;
-	wrote(worker, handle, memcached_flush(handle->st, 0));
+	rc = memcached_flush(handle->st, 0);
+	if (memcached_failed(rc)) {
+		/* It goes to all servers: errno depends on which of them were connected to before.
+		 */
+		errno = RECORD_ERRNO;
+	}
+	wrote(worker, handle, rc);
 }
