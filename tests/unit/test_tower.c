@@ -637,8 +637,8 @@ int main(void)
 			test_value_of_the_authority__ends_when_a_writer_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change__tells_all_layers_to_forget, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(test_change_with_an_expiry__is_noted_for_readers, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(test_change_with_an_expiry__is_noted_for_readers,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("tower", tests, NULL, NULL);
