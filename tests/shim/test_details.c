@@ -145,6 +145,35 @@ static void test_trigger__is_one_query(void **state)
 	memcached_free(handle);
 }
 
+static memcached_return_t some_value(const memcached_st *handle, const char *key, size_t n_key,
+				     memcached_result_st *result)
+{
+	memcached_result_set_value(result, "made", 4);
+	return MEMCACHED_SUCCESS;
+}
+
+/* What a trigger stores is buffered as any other write; the next question takes it along. */
+static void test_get_after_a_trigger_that_buffers__sends_it(void **state)
+{
+	memcached_st *handle = handle_open(false);
+	memcached_st *reader = handle_open(false);
+	memcached_trigger_key_fn trigger = some_value;
+	const void *data;
+
+	set(reader, "close", "v", 0);
+	get(handle, "close");
+	get(handle, "close");
+	memcpy(&data, &trigger, sizeof(data));
+	memcached_callback_set(handle, MEMCACHED_CALLBACK_GET_FAILURE, data);
+	memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_BUFFER_REQUESTS, 1);
+	set(handle, "first", "v", 0);
+	get(handle, "made");
+	get(handle, "close");
+	get(reader, "made");
+	memcached_free(handle);
+	memcached_free(reader);
+}
+
 /* Where a get takes no group key for none, exist takes it for an empty one. */
 static void test_exist_with_an_empty_group__asks_one_server(void **state)
 {
@@ -258,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_end_after_a_hit__is_the_same),
 		cmocka_unit_test(test_errno_of_a_fetched_hit__is_that_of_the_text_protocol),
 		cmocka_unit_test(test_trigger__is_one_query),
+		cmocka_unit_test(test_get_after_a_trigger_that_buffers__sends_it),
 		cmocka_unit_test(test_exist_with_an_empty_group__asks_one_server),
 		cmocka_unit_test(test_get_after_a_write_held_back_without_reply__sends_it),
 		cmocka_unit_test(test_fetched_key_with_a_nul__ends_in_nuls),
