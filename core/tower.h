@@ -113,9 +113,10 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 
 /*
  * Around a call that changes the key in ways the tower does not follow: no
- * layer above or below the authority holds it afterwards.
+ * layer above or below the authority holds it afterwards.  `exptime` is an expiry
+ * that it may give the key, as memcached takes it, or 0.
  */
-void tower_change(struct tower *tower, const struct layer_key *key,
+void tower_change(struct tower *tower, const struct layer_key *key, int64_t exptime,
 		  enum layer_outcome (*call)(void *), void *arg, struct slots_doubts **doubts);
 
 /*

@@ -182,7 +182,7 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 	leave(tower, write, &ticket, doubts);
 }
 
-void tower_change(struct tower *tower, const struct layer_key *key,
+void tower_change(struct tower *tower, const struct layer_key *key, int64_t exptime,
 		  enum layer_outcome (*change)(void *), void *arg, struct slots_doubts **doubts)
 {
 	const struct tower_layer *deep = tower_deep(tower);
@@ -190,11 +190,15 @@ void tower_change(struct tower *tower, const struct layer_key *key,
 	struct slots_ticket ticket;
 
 	tower_keep_up(tower);
-	enter(tower, &write, CLOCK_NEVER, &ticket);
+	write.deadline_ns = expiry_deadline_ns(exptime);
+	enter(tower, &write, write.deadline_ns, &ticket);
 	if (deep) {
 		deep->ops->mark(deep->layer, &write);
 	}
 	write.outcome = change(arg);
+	if (write.deadline_ns != CLOCK_NEVER && write.outcome != LAYER_UNSENT) {
+		slots_note_end(tower->slots, key->hash, write.deadline_ns, true);
+	}
 	if (write.outcome != LAYER_UNCERTAIN && write.outcome != LAYER_UNSENT) {
 		write.outcome = LAYER_DROPPED;
 	}

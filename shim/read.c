@@ -48,7 +48,7 @@ static void after_real_read(struct tower *tower, struct shim_state *state,
 
 	if (state && read->handle && memcached_outcome(read->handle, rc) != LAYER_UNSENT) {
 		shim_drop_results(state);
-		state->buffered = false;
+		state->buffered = rc == MEMCACHED_BUFFERED;
 		state->unread = false;
 	}
 	if (rc == MEMCACHED_SUCCESS || rc == MEMCACHED_NOTFOUND) {
@@ -70,7 +70,7 @@ static enum layer_outcome call_real_get(void *arg)
 	struct real_get *get = arg;
 
 	get->value = memcached_get_real(get->read, get->key, get->n_key);
-	return LAYER_DROPPED;
+	return get->read->rc == MEMCACHED_BUFFERED ? LAYER_UNCERTAIN : LAYER_DROPPED;
 }
 
 /* The id is in the handle's own result; without it a cas would always fail. */
@@ -128,7 +128,9 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 		/* For the program this is the same get. */
 		handle->query_id = query_id;
 
-		tower_change(tower, &item->key, call_real_get, &get, &state->doubts);
+		tower_change(tower, &item->key, 0, call_real_get, &get, &state->doubts);
+		/* The trigger's own write may wait for the next question. */
+		state->buffered = read->rc == MEMCACHED_BUFFERED;
 		return get.value;
 	}
 	return item->value;

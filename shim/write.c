@@ -96,7 +96,7 @@ static void forget_replicas(struct tower *tower, const struct shim_state *state,
 		replica.place = state->servers[i].place;
 		replica.server = state->servers[i].name;
 		if (replica.place != key->place) {
-			tower_change(tower, &replica, no_call, NULL, doubts);
+			tower_change(tower, &replica, 0, no_call, NULL, doubts);
 		}
 	}
 }
@@ -119,7 +119,8 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 		return refuse(verb, call);
 	}
 	if (reason != REASON_key && reason != REASON_handles) {
-		tower_change(tower, key, perform, &p, doubts);
+		tower_change(tower, key, changes_expiry(verb, call) ? call->expiration : 0, perform,
+			     &p, doubts);
 		return p.shifted ? LAYER_UNCERTAIN : memcached_outcome(call->handle, call->rc);
 	}
 	outcome = perform(&p);
@@ -171,8 +172,8 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 	    (reason == REASON_none || reason == REASON_replicas || reason == REASON_buffered)) {
 		forget_replicas(tower, state, &item.key, doubts);
 	}
-	if (outcome != LAYER_UNSENT) {
-		/* Refused before anything was sent it leaves what is still to be fetched. */
+	if (outcome != LAYER_UNSENT && call->handle->flags.reply) {
+		/* What is refused unsent, or waits for no reply, leaves what is to be fetched. */
 		shim_drop_results(state);
 	}
 	if (state && is_held_back(call)) {
@@ -239,7 +240,9 @@ SHIM_EXPORT memcached_return_t memcached_flush(memcached_st *handle, time_t dela
 		return memcached_real.memcached_flush(handle, delay);
 	}
 	state = handle ? shim_state(tower, handle) : NULL;
-	shim_drop_results(state);
+	if (handle && handle->flags.reply) {
+		shim_drop_results(state);
+	}
 	name_servers(state, &servers);
 	tower_flush(tower, servers.names, servers.n, delay, flush, &f);
 	shim_end(&frame);

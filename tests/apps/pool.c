@@ -96,7 +96,10 @@ static bool count_by_cas(memcached_st *handle)
 		printf("fetch: %s\n", memcached_strerror(NULL, rc));
 		exit(1);
 	}
-	snprintf(text, sizeof(text), "%lu", strtoul(memcached_result_value(&result), NULL, 10) + 1);
+	/* In binary no NUL follows the value of a result. */
+	snprintf(text, sizeof(text), "%.*s", (int)memcached_result_length(&result),
+		 memcached_result_value(&result));
+	snprintf(text, sizeof(text), "%lu", strtoul(text, NULL, 10) + 1);
 	cas = memcached_result_cas(&result);
 	expect(memcached_fetch_result(handle, &result, &rc) == NULL && rc == MEMCACHED_END);
 	memcached_result_free(&result);

@@ -5,12 +5,12 @@
 
 #define QUIET_MAX 100000 /* bytes that certainly fit */
 
-/* What every write ends: an mget of the handle that was not fetched. */
+/* What is left of an mget is dropped on the way to the answer, where there is one. */
 static void wrote(struct worker *worker, struct handle *handle, memcached_return_t rc)
 {
 	record(worker, " -> %d", rc);
 	record_errno(worker);
-	handle->has_results = false;
+	handle->has_results &= !handle->st->flags.reply;
 }
 
 /*
@@ -219,7 +219,15 @@ void operate_touch(struct worker *worker, struct handle *handle)
  */
 void operate_flush(struct worker *worker, struct handle *handle)
 {
+	memcached_return_t rc;
+
 	record(worker, " flush");
 	errno = RECORD_ERRNO;
-	wrote(worker, handle, memcached_flush(handle->st, 0));
+	rc = memcached_flush(handle->st, 0);
+	if (memcached_failed(rc)) {
+		/* It goes to all servers: errno depends on which of them were connected to before.
+		 */
+		errno = RECORD_ERRNO;
+	}
+	wrote(worker, handle, rc);
 }

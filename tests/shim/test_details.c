@@ -145,6 +145,35 @@ static void test_trigger__is_one_query(void **state)
 	memcached_free(handle);
 }
 
+static memcached_return_t some_value(const memcached_st *handle, const char *key, size_t n_key,
+				     memcached_result_st *result)
+{
+	memcached_result_set_value(result, "made", 4);
+	return MEMCACHED_SUCCESS;
+}
+
+/* What a trigger stores is buffered as any other write; the next question takes it along. */
+static void test_get_after_a_trigger_that_buffers__sends_it(void **state)
+{
+	memcached_st *handle = handle_open(false);
+	memcached_st *reader = handle_open(false);
+	memcached_trigger_key_fn trigger = some_value;
+	const void *data;
+
+	set(reader, "close", "v", 0);
+	get(handle, "close");
+	get(handle, "close");
+	memcpy(&data, &trigger, sizeof(data));
+	memcached_callback_set(handle, MEMCACHED_CALLBACK_GET_FAILURE, data);
+	memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_BUFFER_REQUESTS, 1);
+	set(handle, "first", "v", 0);
+	get(handle, "made");
+	get(handle, "close");
+	get(reader, "made");
+	memcached_free(handle);
+	memcached_free(reader);
+}
+
 /* Where a get takes no group key for none, exist takes it for an empty one. */
 static void test_exist_with_an_empty_group__asks_one_server(void **state)
 {
@@ -212,6 +241,28 @@ static void test_flush_with_a_dead_server__leaves_its_errno(void **state)
 	memcached_free(handle);
 }
 
+static void test_write_without_reply__leaves_what_is_to_be_fetched(void **state)
+{
+	static const char *const keys[] = { "left-a", "left-b" };
+	static const size_t lengths[] = { 6, 6 };
+	memcached_st *handle = handle_open(false);
+	memcached_return_t rc = MEMCACHED_SUCCESS;
+	size_t n;
+	uint32_t flags;
+
+	set(handle, keys[0], "v", 0);
+	set(handle, keys[1], "v", 0);
+	memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_NOREPLY, 1);
+	get(handle, keys[0]);
+	observe("mget: %d", memcached_mget(handle, keys, lengths, 2));
+	set(handle, "other", "w", 0);
+	while (rc == MEMCACHED_SUCCESS) {
+		free(memcached_fetch(handle, NULL, NULL, &n, &flags, &rc));
+		observe("fetch: %d", rc);
+	}
+	memcached_free(handle);
+}
+
 static int server_up(void **state)
 {
 	server = server_start_memcached(NULL);
@@ -236,9 +287,11 @@ int main(void)
 		cmocka_unit_test(test_end_after_a_hit__is_the_same),
 		cmocka_unit_test(test_errno_of_a_fetched_hit__is_that_of_the_text_protocol),
 		cmocka_unit_test(test_trigger__is_one_query),
+		cmocka_unit_test(test_get_after_a_trigger_that_buffers__sends_it),
 		cmocka_unit_test(test_exist_with_an_empty_group__asks_one_server),
 		cmocka_unit_test(test_get_after_a_write_held_back_without_reply__sends_it),
 		cmocka_unit_test(test_fetched_key_with_a_nul__ends_in_nuls),
+		cmocka_unit_test(test_write_without_reply__leaves_what_is_to_be_fetched),
 		cmocka_unit_test(test_flush_with_a_dead_server__leaves_its_errno),
 	};
 

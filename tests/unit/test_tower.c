@@ -643,9 +643,17 @@ static void test_change__tells_all_layers_to_forget(void **state)
 {
 	struct layer_key key = key_of("a");
 
-	tower_change(&tower, &key, nothing, NULL, &doubts);
+	tower_change(&tower, &key, 0, nothing, NULL, &doubts);
 	assert_int_equal(memory.told_outcome, LAYER_DROPPED);
 	assert_int_equal(deep.told_outcome, LAYER_DROPPED);
+}
+
+static void test_change_with_an_expiry__is_noted_for_readers(void **state)
+{
+	struct layer_key key = key_of("a");
+
+	tower_change(&tower, &key, 10, nothing, NULL, &doubts);
+	assert_true(slots_end(tower.slots, key.hash) <= 1010 * CLOCK_NS_PER_S);
 }
 
 static void test_uncertain_write__keeps_the_slot_busy_until_it_is_settled(void **state)
@@ -888,6 +896,8 @@ int main(void)
 			test_value_of_the_authority__ends_when_a_writer_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change__tells_all_layers_to_forget, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_change_with_an_expiry__is_noted_for_readers,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("tower", tests, NULL, NULL);
