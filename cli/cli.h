@@ -49,6 +49,8 @@ __attribute__((format(printf, 1, 2))) void cli_error(const char *format, ...);
  */
 int cli_stat(const struct cli_options *options, int argc, char **argv);
 int cli_check_config(const struct cli_options *options, int argc, char **argv);
+int cli_disable(const struct cli_options *options, int argc, char **argv);
+int cli_enable(const struct cli_options *options, int argc, char **argv);
 int cli_run(const struct cli_options *options, int argc, char **argv);
 
 #endif

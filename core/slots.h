@@ -159,6 +159,27 @@ bool slots_flush_pending(const struct slots *slots);
 bool slots_flush_due(const struct slots *slots);
 void slots_flush_done(struct slots *slots);
 
+/* --- the switch (core/slots_switch.c) --- */
+
+/*
+ * What the domain's operator has switched off, by capability (layers/layer.h):
+ * LAYER_PRIVATE, LAYER_SHARED, and LAYER_AUTHORITY, which stands for the tower as a
+ * whole.  Writes enter and leave their slots all the same, so that nothing older comes
+ * out when it is switched on again.
+ */
+unsigned slots_off(const struct slots *slots);
+
+/*
+ * Switches `off` off and `on` on in the table at options->path, which is made where
+ * there is none: every process that uses it obeys at its next call.  *ret_off is what is
+ * off then.  False where the table cannot be had; *ret_why then is the end of a sentence.
+ */
+bool slots_switch(const struct slots_options *options, unsigned off, unsigned on, unsigned *ret_off,
+		  const char **ret_why);
+
+/* What is switched off there; nothing where there is no such table. */
+unsigned slots_switched_off(const struct slots_options *options);
+
 /* --- processes --- */
 
 /*
@@ -166,6 +187,9 @@ void slots_flush_done(struct slots *slots);
  * again: whatever shared layers hold of it is forgotten.  Set once.
  */
 void slots_on_repair(struct slots *slots, void (*forget)(void *owner), void *owner);
+
+/* What shared layers hold may be older than memcached: the same is done as at a repair. */
+void slots_forget_shared(const struct slots *slots);
 
 /* Around a fork, as base/fork.h; a child's doubts are all empty. */
 void slots_prepare(struct slots *slots);

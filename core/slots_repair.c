@@ -178,9 +178,7 @@ static void repair_alone(struct slots *slots, size_t slot)
 	for (size_t i = 0; i < dead.n; i++) {
 		note_ends(slots, dead.records[i], slot);
 	}
-	if (slots->forget) {
-		slots->forget(slots->forget_owner);
-	}
+	slots_forget_shared(slots);
 	if (!atomic_compare_exchange_strong(&slots->words[slot], &word,
 					    (word & ~SLOTS_IN_FLIGHT) + SLOTS_VERSION + living)) {
 		return;
@@ -272,6 +270,13 @@ bool slots_clear_record(struct slots *slots, struct slots_record *record)
 		}
 	}
 	return clear_marks(slots, record);
+}
+
+void slots_forget_shared(const struct slots *slots)
+{
+	if (slots->forget) {
+		slots->forget(slots->forget_owner);
+	}
 }
 
 void slots_on_repair(struct slots *slots, void (*forget)(void *owner), void *owner)

@@ -12,13 +12,24 @@
 /* memcached counts a flush's delay in its own seconds, up to one early or late. */
 #define FLUSH_SPREAD_NS (2 * CLOCK_NS_PER_S)
 
-/* Flushes the layers with this capability. */
+/* Whether an operator has switched the layer off. */
+static bool is_off(const struct tower *tower, const struct tower_layer *layer)
+{
+	return layer->ops->capabilities & ~LAYER_AUTHORITY & slots_off(tower->slots);
+}
+
+/*
+ * Flushes the layers with this capability.  A shared one that is switched off is not
+ * reached: like after any other change that it did not hear of, it is doubted.
+ */
 static void flush_layers(struct tower *tower, unsigned capability)
 {
 	for (uint8_t i = 0; i < tower->n_layers; i++) {
 		const struct tower_layer *at = &tower->layers[i];
 
-		if ((at->ops->capabilities & capability) && at->ops->flush) {
+		if ((at->ops->capabilities & capability & LAYER_SHARED) && is_off(tower, at)) {
+			slots_forget_shared(tower->slots);
+		} else if ((at->ops->capabilities & capability) && at->ops->flush) {
 			at->ops->flush(at->layer);
 		}
 	}
@@ -95,6 +106,9 @@ static void ask(struct tower *tower, struct layer_batch *batch, uint8_t at)
 	const struct tower_layer *layer = &tower->layers[at];
 	size_t before = batch->n_hits;
 
+	if (is_off(tower, layer)) {
+		return;
+	}
 	if (layer->ops->capabilities & LAYER_DEEP) {
 		pass_over_changed(tower, batch);
 	}
@@ -178,20 +192,28 @@ void tower_read_end(struct tower *tower, struct layer_batch *batch)
 	for (uint8_t i = 0; i + 1 < batch->at; i++) {
 		const struct tower_layer *layer = &tower->layers[i];
 
-		if (layer->ops->fill) {
+		if (layer->ops->fill && !is_off(tower, layer)) {
 			layer->ops->fill(layer->layer, batch, i);
 		}
 	}
 }
 
-/* Tells the layers with this capability what became of a write. */
+/*
+ * Tells the layers with this capability what became of a write.  What a private one
+ * that is switched off holds is void, because the slot has changed.
+ */
 static void tell(struct tower *tower, const struct layer_write *write, unsigned capability)
 {
 	for (uint8_t i = 0; i < tower->n_layers; i++) {
 		const struct tower_layer *layer = &tower->layers[i];
 
-		if (layer->ops->capabilities & capability) {
+		if (!(layer->ops->capabilities & capability)) {
+			continue;
+		}
+		if (!is_off(tower, layer)) {
 			layer->ops->written(layer->layer, write);
+		} else if (capability == LAYER_SHARED && write->outcome != LAYER_UNSENT) {
+			slots_forget_shared(tower->slots);
 		}
 	}
 }

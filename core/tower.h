@@ -72,6 +72,12 @@ void tower_leave(void);
  */
 const struct config *tower_config(void);
 
+/* Whether the domain's operator has switched the tower off as a whole. */
+static inline bool tower_is_off(const struct tower *tower)
+{
+	return slots_off(tower->slots) & LAYER_AUTHORITY;
+}
+
 /*
  * A read of one key in the first layer, where nothing else is to be done before.
  * True: a hit, and *ret is as the layer's get() leaves an item but for key and

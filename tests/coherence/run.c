@@ -215,6 +215,27 @@ static bool await_ends(struct run *run)
 
 /* --- disturbances --- */
 
+/* One `tower disable` or `enable`, of memory or everything, at a time. */
+static void switch_something(struct run *run)
+{
+	const char *command = rand() % 2 ? "disable" : "enable";
+	const char *layer = rand() % 2 ? "memory" : NULL;
+	char tower[PATH_MAX];
+
+	if (run->switching > 0 && waitpid(run->switching, NULL, WNOHANG) == 0) {
+		return;
+	}
+	snprintf(tower, sizeof(tower), "%.*s/tower",
+		 (int)(strrchr(run->library, '/') - run->library), run->library);
+	run->switching = fork();
+	if (run->switching == 0) {
+		freopen("/dev/null", "w", stdout);
+		setenv("TOWER_NAME", run->domain, 1);
+		execl(tower, "tower", command, layer, (char *)NULL);
+		_exit(EXIT_FAILURE);
+	}
+}
+
 static void kill_one(struct run *run)
 {
 	unsigned number = (unsigned)rand() % run->variant->n_workers;
@@ -264,6 +285,9 @@ static void disturb(struct run *run)
 	}
 	if (traits & VARIANT_STOPS) {
 		stop_one(run, now);
+	}
+	if ((traits & VARIANT_SWITCHES) && rand() % 4 == 0) {
+		switch_something(run);
 	}
 	if ((traits & VARIANT_HANGS) && run->server_stopped_until_ns == 0 && rand() % 60 == 0) {
 		server_kill(run->server, SIGSTOP);
@@ -388,6 +412,9 @@ static bool go_on(struct run *run)
 		disturb(run);
 	}
 	continue_stopped(run, UINT64_MAX);
+	if (run->switching > 0) {
+		waitpid(run->switching, NULL, 0);
+	}
 	return true;
 }
 

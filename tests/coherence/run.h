@@ -28,6 +28,7 @@ struct run {
 	pid_t workers[BOARD_WORKERS];
 	uint64_t stopped_until_ns[BOARD_WORKERS]; /* 0: runs */
 	uint64_t server_stopped_until_ns;
+	pid_t switching; /* the last `tower disable` or `enable`; 0: none so far */
 	unsigned kills;
 	unsigned broken; /* workers that ended by themselves */
 };

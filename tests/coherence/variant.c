@@ -16,6 +16,7 @@ const struct variant variants[] = {
 	{ "kill", VARIANT_KILLS, READS_GET, 16, 4, 30, "sssd", "1h", 0, 2 },
 	{ "stop", VARIANT_STOPS, READS_GET, 8, 5, 30, "sssd", "1h", 0, 2.5 },
 	{ "hang", VARIANT_HANGS, READS_GET, 32, 4, 100, "sssd", "1h", 0, 2 },
+	{ "switch", VARIANT_SWITCHES, READS_GET, 16, 4, 100, "sssd", "1h", 5, 2.5 },
 	{ "flush", VARIANT_FLUSHES, READS_GET, 16, 4, 100, "sssd", "1h", 0, 1.2 },
 	{ "flush-later", VARIANT_FLUSHES_LATER, READS_GET, 16, 4, 100, "sssd", "1h", 0, 4 },
 	{ "expiry", VARIANT_EXPIRIES, READS_GET, 60, 4, 20, "ssssssd", "1h", 0, 5 },

@@ -1,13 +1,15 @@
 /* Does the walk ask, fill and tell its layers as layer.h promises?  With layers that only remember.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
-#include <pthread.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -172,17 +174,31 @@ static const struct layer_ops deep_fake = {
 
 static struct slots_doubts *doubts;
 
+static char folder[64];
+static char path[80];
+static unsigned forgotten;
+
+static void count_forgotten(void *owner)
+{
+	forgotten++;
+}
+
 static int setup(void **state)
 {
-	const struct slots_options options = { .n = 64, .group = SHM_NO_GROUP };
+	const struct slots_options options = { .path = path, .n = 64, .group = SHM_NO_GROUP };
 	const char *why;
 
+	snprintf(folder, sizeof(folder), "/dev/shm/tower-test-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/table", folder);
+	forgotten = 0;
 	memset(&memory, 0, sizeof(memory));
 	memset(&authority, 0, sizeof(authority));
 	memset(&deep, 0, sizeof(deep));
 	memset(&tower, 0, sizeof(tower));
 	authority_fake.submit = NULL;
 	tower.slots = slots_open(&options, &why);
+	slots_on_repair(tower.slots, count_forgotten, NULL);
 	tower.layers[0] = (struct tower_layer){ &memory_fake, &memory };
 	tower.layers[1] = (struct tower_layer){ &authority_fake, &authority };
 	tower.layers[2] = (struct tower_layer){ &deep_fake, &deep };
@@ -199,7 +215,8 @@ static int teardown(void **state)
 	slots_settle_old(tower.slots);
 	slots_close(&tower.slots);
 	clock_fake(0, 0);
-	return 0;
+	unlink(path);
+	return rmdir(folder);
 }
 
 static struct layer_item read_one(const char *key)
@@ -576,6 +593,105 @@ static void test_value_of_the_authority__ends_when_a_writer_said(void **state)
 	assert_true(read_one("b").deadline_ns == CLOCK_NEVER);
 }
 
+/* --- switched off --- */
+
+static void switch_layers(unsigned off, unsigned on)
+{
+	const struct slots_options options = { .path = path, .n = 64, .group = SHM_NO_GROUP };
+	const char *why;
+	unsigned now;
+
+	assert_true(slots_switch(&options, off, on, &now, &why));
+}
+
+static void test_memory_switched_off__is_not_asked_filled_or_told(void **state)
+{
+	const struct layer_key key = key_of("a");
+	struct layer_item item = { .key = key };
+
+	memory.has = true;
+	authority.has = true;
+	switch_layers(LAYER_PRIVATE, 0);
+	assert_false(tower_is_off(&tower));
+	assert_false(tower_peek(&tower, &key, false, NULL, &item));
+	assert_int_equal(item.answer, LAYER_UNASKED);
+	assert_int_equal(read_one("a").layer, 1);
+	write_one("a", LAYER_DONE);
+	assert_int_equal(memory.gets + memory.peeks + memory.fills + memory.told, 0);
+	assert_int_equal(deep.told, 1);
+	assert_int_equal(forgotten, 0);
+	switch_layers(0, LAYER_PRIVATE);
+	assert_true(tower_peek(&tower, &key, false, NULL, &item));
+}
+
+static void test_write_while_memory_is_off__changes_the_slot(void **state)
+{
+	const struct layer_key key = key_of("a");
+	uint64_t before = slots_load(tower.slots, key.hash);
+
+	switch_layers(LAYER_PRIVATE, 0);
+	write_one("a", LAYER_DONE);
+	switch_layers(0, LAYER_PRIVATE);
+	assert_true(slots_load(tower.slots, key.hash) != before);
+	assert_true(slots_load(tower.slots, key.hash) != LAYER_SLOT_BUSY);
+}
+
+static void test_redis_switched_off__is_not_asked_and_doubted_after_writes(void **state)
+{
+	deep.has = true;
+	switch_layers(LAYER_SHARED, 0);
+	assert_int_equal(read_one("a").answer, LAYER_MISS);
+	assert_int_equal(forgotten, 0);
+	write_one("a", LAYER_UNSENT);
+	assert_int_equal(forgotten, 0);
+	write_one("a", LAYER_DONE);
+	assert_int_equal(forgotten, 1);
+	write_one("a", LAYER_REFUSED);
+	assert_int_equal(forgotten, 2);
+	tower_forget_all(&tower);
+	assert_int_equal(forgotten, 3);
+	assert_int_equal(deep.gets + deep.told + deep.flushes, 0);
+	assert_int_equal(memory.flushes, 1);
+	switch_layers(0, LAYER_SHARED);
+	assert_int_equal(read_one("a").layer, 2);
+}
+
+/* Redis is switched off after it has got the value of a write that another one overtakes. */
+static void overtaken_write(struct layer *layer, const struct layer_write *write)
+{
+	struct slots_ticket ticket;
+
+	written(layer, write);
+	slots_enter(tower.slots, write->key.hash, CLOCK_NEVER, &ticket);
+	slots_leave(tower.slots, &ticket);
+	switch_layers(LAYER_SHARED, 0);
+}
+
+static void test_redis_switched_off_in_a_write__is_doubted(void **state)
+{
+	struct layer_ops ops = deep_fake;
+
+	ops.written = overtaken_write;
+	tower.layers[2].ops = &ops;
+	write_one("a", LAYER_DONE);
+	assert_int_equal(deep.told, 1);
+	assert_int_equal(deep.told_outcome, LAYER_DONE);
+	assert_int_equal(forgotten, 1);
+}
+
+static void test_all_switched_off__leaves_the_authority(void **state)
+{
+	memory.has = true;
+	deep.has = true;
+	switch_layers(LAYER_PRIVATE | LAYER_SHARED | LAYER_AUTHORITY, 0);
+	assert_true(tower_is_off(&tower));
+	assert_int_equal(read_one("a").answer, LAYER_MISS);
+	authority.has = true;
+	assert_int_equal(read_one("a").layer, 1);
+	assert_int_equal(write_one("a", LAYER_DONE).outcome, LAYER_DONE);
+	assert_int_equal(memory.gets + deep.gets, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -635,9 +751,21 @@ int main(void)
 			test_peek__is_nothing_where_the_first_layer_has_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_value_of_the_authority__ends_when_a_writer_said, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_change__tells_all_layers_to_forget, setup,
-		cmocka_unit_test_setup_teardown(test_change_with_an_expiry__is_noted_for_readers, setup,
+		cmocka_unit_test_setup_teardown(
+			test_memory_switched_off__is_not_asked_filled_or_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_while_memory_is_off__changes_the_slot,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_redis_switched_off__is_not_asked_and_doubted_after_writes, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_redis_switched_off_in_a_write__is_doubted,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_switched_off__leaves_the_authority, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_change__tells_all_layers_to_forget, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_change_with_an_expiry__is_noted_for_readers,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("tower", tests, NULL, NULL);
