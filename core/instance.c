@@ -153,25 +153,26 @@ static struct layer *open_redis(void)
 	return layer;
 }
 
-static bool add_layer(const struct layer_ops *ops, struct layer *layer)
+static bool add_layer(const struct layer_ops *ops, struct layer *layer, enum stats_layer stats)
 {
 	if (layer) {
-		tower.layers[tower.n_layers++] = (struct tower_layer){ ops, layer };
+		tower.layers[tower.n_layers++] = (struct tower_layer){ ops, layer, stats };
 	}
 	return layer != NULL;
 }
 
 static bool open_layers(const struct tower_plug *plug, bool memory_allowed)
 {
-	if (memory_allowed && !add_layer(&memory_ops, open_memory())) {
+	if (memory_allowed && !add_layer(&memory_ops, open_memory(), STATS_MEMORY)) {
 		return false;
 	}
 	tower.authority = tower.n_layers;
-	if (!add_layer(plug->authority,
-		       plug->authority_open(&tower.stats->layers[STATS_MEMCACHED]))) {
+	if (!add_layer(plug->authority, plug->authority_open(&tower.stats->layers[STATS_MEMCACHED]),
+		       STATS_MEMCACHED)) {
 		return false;
 	}
-	return !(config.tower_layers & CONFIG_LAYER_REDIS) || add_layer(&redis_ops, open_redis());
+	return !(config.tower_layers & CONFIG_LAYER_REDIS) ||
+	       add_layer(&redis_ops, open_redis(), STATS_REDIS);
 }
 
 static void close_all(void)

@@ -25,6 +25,7 @@
 struct tower_layer {
 	const struct layer_ops *ops;
 	struct layer *layer;
+	enum stats_layer stats; /* where it counts */
 };
 
 struct tower {

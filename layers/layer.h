@@ -85,8 +85,10 @@ struct layer_batch {
 	bool want_cas; /* an answer without the server's own CAS id is none */
 	bool probe;    /* only whether it is there: no value need come, nothing is filled */
 	struct layer_allocator allocator;
-	void *program; /* what the authority needs; nobody else looks at it */
-	uint8_t at;    /* tower.c: where the walk stands */
+	void *program;	   /* what the authority needs; nobody else looks at it */
+	uint8_t at;	   /* tower.c: where the walk stands */
+	bool timed;	   /* tower.c: this walk's latencies are kept */
+	int64_t submit_ns; /* tower.c: what submit() took, where it is timed */
 };
 
 enum layer_verb {
@@ -128,6 +130,7 @@ struct layer_write {
 
 	void *program; /* the call itself, for the authority */
 	enum layer_outcome outcome;
+	bool timed; /* tower.c: this write's latencies are kept */
 };
 
 enum layer_capability {

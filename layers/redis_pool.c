@@ -182,6 +182,7 @@ static void failed(struct redis_pool *pool, enum redis_wire_status status,
 		counter_add(&(*pool->counters)->timeouts, 1);
 	}
 	if (redis_breaker_open(&pool->breaker)) {
+		gauge_set(&(*pool->counters)->breaker, 1);
 		log_failure(pool, status, wire);
 	}
 }
@@ -345,6 +346,7 @@ void redis_pool_put(struct redis_pool *pool, struct redis_connection *connection
 		failed(pool, status, connection->wire);
 		disconnect(connection);
 	} else if (connection->is_probe && redis_breaker_close(&pool->breaker)) {
+		gauge_set(&(*pool->counters)->breaker, 0);
 		log_line(LOG_LEVEL_WARN, "redis: answers again");
 	}
 	release(pool, connection);

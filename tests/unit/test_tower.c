@@ -197,11 +197,12 @@ static int setup(void **state)
 	memset(&deep, 0, sizeof(deep));
 	memset(&tower, 0, sizeof(tower));
 	authority_fake.submit = NULL;
+	tower.stats = stats_open(NULL, "unit", &(struct stats_names){ .n_calls = 0 });
 	tower.slots = slots_open(&options, &why);
 	slots_on_repair(tower.slots, count_forgotten, NULL);
-	tower.layers[0] = (struct tower_layer){ &memory_fake, &memory };
-	tower.layers[1] = (struct tower_layer){ &authority_fake, &authority };
-	tower.layers[2] = (struct tower_layer){ &deep_fake, &deep };
+	tower.layers[0] = (struct tower_layer){ &memory_fake, &memory, STATS_MEMORY };
+	tower.layers[1] = (struct tower_layer){ &authority_fake, &authority, STATS_MEMCACHED };
+	tower.layers[2] = (struct tower_layer){ &deep_fake, &deep, STATS_REDIS };
 	tower.n_layers = 3;
 	tower.authority = 1;
 	clock_fake(1000 * CLOCK_NS_PER_S, 1700000000);
@@ -214,6 +215,7 @@ static int teardown(void **state)
 	clock_fake(10000 * CLOCK_NS_PER_S, 1700000000);
 	slots_settle_old(tower.slots);
 	slots_close(&tower.slots);
+	stats_close(&tower.stats);
 	clock_fake(0, 0);
 	unlink(path);
 	return rmdir(folder);
@@ -593,6 +595,135 @@ static void test_value_of_the_authority__ends_when_a_writer_said(void **state)
 	assert_true(read_one("b").deadline_ns == CLOCK_NEVER);
 }
 
+/* --- latencies --- */
+
+static uint64_t timed(enum stats_layer layer, enum stats_operation operation)
+{
+	const struct stats_latency *latency = &tower.stats->latencies->of[layer][operation];
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+		n += latency->buckets[i];
+	}
+	return n;
+}
+
+/* So many that some are timed, whatever chance says. */
+#define MANY 2000
+
+static void test_reads__are_timed_in_the_layers_that_were_asked(void **state)
+{
+	authority.has = true;
+	for (unsigned i = 0; i < MANY; i++) {
+		read_one("a");
+	}
+	assert_in_range(timed(STATS_MEMCACHED, STATS_GET), MANY / 16, MANY / 4);
+	assert_int_equal(timed(STATS_MEMORY, STATS_GET), timed(STATS_MEMCACHED, STATS_GET));
+	assert_int_equal(timed(STATS_REDIS, STATS_GET), 0);
+	assert_int_equal(timed(STATS_MEMCACHED, STATS_MGET) + timed(STATS_MEMCACHED, STATS_WRITE),
+			 0);
+}
+
+static void test_peeks__are_timed_where_they_asked(void **state)
+{
+	const struct layer_key key = key_of("a");
+	struct layer_item item = { .key = key };
+
+	memory.has = true;
+	for (unsigned i = 0; i < 10 * MANY; i++) {
+		assert_true(tower_peek(&tower, &key, false, NULL, &item));
+	}
+	assert_in_range(timed(STATS_MEMORY, STATS_GET), 10 * MANY / 128, 10 * MANY / 32);
+	slots_flush_later(tower.slots, clock_now_ns(), CLOCK_NEVER - 1);
+	tower.stats->latencies->of[STATS_MEMORY][STATS_GET] = (struct stats_latency){ 0 };
+	for (unsigned i = 0; i < 10 * MANY; i++) {
+		assert_false(tower_peek(&tower, &key, false, NULL, &item));
+	}
+	assert_int_equal(timed(STATS_MEMORY, STATS_GET), 0);
+}
+
+static bool submit_for_5_ms(struct layer *layer, struct layer_batch *batch)
+{
+	clock_fake(clock_now_ns() + 5 * CLOCK_NS_PER_MS, 1700000000);
+	return true;
+}
+
+/* The time of the program between the two halves is not the layer's. */
+static void test_batch__is_timed_without_what_the_program_does_between(void **state)
+{
+	const struct stats_latency *latency =
+		&tower.stats->latencies->of[STATS_MEMCACHED][STATS_MGET];
+
+	authority_fake.submit = submit_for_5_ms;
+	for (unsigned i = 0; i < MANY; i++) {
+		struct layer_item items[2] = { { .key = key_of("a") }, { .key = key_of("b") } };
+		struct layer_batch batch = { .items = items, .n_items = 2 };
+
+		assert_true(tower_read_begin(&tower, &batch));
+		clock_fake(clock_now_ns() + CLOCK_NS_PER_S, 1700000000);
+		tower_read_end(&tower, &batch);
+	}
+	assert_in_range(timed(STATS_MEMCACHED, STATS_MGET), MANY / 16, MANY / 4);
+	assert_int_equal(latency->buckets[latency_bucket(5000000)],
+			 timed(STATS_MEMCACHED, STATS_MGET));
+	assert_int_equal(timed(STATS_MEMCACHED, STATS_GET), 0);
+}
+
+static void test_writes__are_timed_where_something_was_sent(void **state)
+{
+	for (unsigned i = 0; i < MANY; i++) {
+		write_one("a", LAYER_DONE);
+	}
+	assert_in_range(timed(STATS_MEMCACHED, STATS_WRITE), MANY / 16, MANY / 4);
+	assert_int_equal(timed(STATS_REDIS, STATS_WRITE), timed(STATS_MEMCACHED, STATS_WRITE));
+	for (unsigned i = 0; i < MANY; i++) {
+		write_one("a", LAYER_UNSENT);
+	}
+	assert_in_range(timed(STATS_MEMCACHED, STATS_WRITE), MANY / 16, MANY / 4);
+}
+
+/* --- what memory spares --- */
+
+static void test_bytes_of_hits__are_counted_by_layer(void **state)
+{
+	strcpy(authority.value, "12345");
+	authority.has = true;
+	read_one("a");
+	read_one("a");
+	strcpy(deep.value, "123");
+	authority.has = false;
+	deep.has = true;
+	read_one("a");
+	assert_int_equal(tower.stats->layers[STATS_MEMCACHED]->hit_bytes, 10);
+	assert_int_equal(tower.stats->layers[STATS_REDIS]->hit_bytes, 3);
+	assert_int_equal(tower.stats->layers[STATS_MEMORY]->hit_bytes, 0);
+}
+
+static void get_first_of_batch(struct layer *layer, struct layer_batch *batch)
+{
+	answer(layer, batch, &batch->items[0]);
+}
+
+static void test_batches__count_where_all_of_them_was_above(void **state)
+{
+	struct layer_ops ops = memory_fake;
+	const struct layer_counters *counters = tower.stats->layers[STATS_MEMORY];
+
+	tower.layers[0].ops = &ops;
+	memory.has = true;
+	for (unsigned i = 0; i < 2; i++) {
+		struct layer_item items[2] = { { .key = key_of("a") }, { .key = key_of("b") } };
+		struct layer_batch batch = { .items = items, .n_items = 2 };
+
+		assert_true(tower_read_begin(&tower, &batch));
+		assert_int_equal(counters->batches, 1);
+		assert_int_equal(counters->batch_hits, 2 + i);
+		ops.get = get_first_of_batch;
+	}
+	read_one("a");
+	assert_int_equal(counters->batch_hits, 3);
+}
+
 /* --- switched off --- */
 
 static void switch_layers(unsigned off, unsigned on)
@@ -751,6 +882,19 @@ int main(void)
 			test_peek__is_nothing_where_the_first_layer_has_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_value_of_the_authority__ends_when_a_writer_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reads__are_timed_in_the_layers_that_were_asked,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_peeks__are_timed_where_they_asked, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_batch__is_timed_without_what_the_program_does_between, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_writes__are_timed_where_something_was_sent,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bytes_of_hits__are_counted_by_layer, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_batches__count_where_all_of_them_was_above,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_memory_switched_off__is_not_asked_filled_or_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write_while_memory_is_off__changes_the_slot,
