@@ -29,11 +29,23 @@ static const struct command commands[] = {
 	  "Prints the effective configuration, and for each key where it came from.  Exits\n"
 	  "with 1 where something is wrong.  --example prints all keys at their defaults.\n" },
 	{ "stat", cli_stat, false,
-	  "usage: tower stat [-c FILE] [-o section.key=value]... [--json] [--pid PID]\n"
-	  "                  [--layer NAME]\n"
+	  "usage: tower stat [-c FILE] [-o section.key=value]... [--json] [--watch TIME]\n"
+	  "                  [--pid PID] [--layer NAME]\n"
 	  "\n"
 	  "Prints the statistics of the domain that the configuration names, of one process\n"
-	  "or of one layer (memory, memcached, redis).\n" },
+	  "or of one layer (memory, memcached, redis).\n"
+	  "\n"
+	  "  --json        for programs\n"
+	  "  --watch TIME  again every TIME (1s, 500ms), until it is interrupted\n" },
+	{ "metrics", cli_metrics, false,
+	  "usage: tower metrics [-c FILE] [-o section.key=value]... [--output FILE]\n"
+	  "                     [--listen ADDRESS:PORT]\n"
+	  "\n"
+	  "Prints the statistics of the domain as Prometheus reads them.\n"
+	  "\n"
+	  "  --output FILE          into a file, for the textfile collector\n"
+	  "  --listen ADDRESS:PORT  answers http://ADDRESS:PORT/metrics until it is ended;\n"
+	  "                         9410 is the usual port, 127.0.0.1 asks this host alone\n" },
 	{ "disable", cli_disable, false,
 	  "usage: tower disable [-c FILE] [-o section.key=value]... [memory|redis]\n"
 	  "\n"
@@ -55,6 +67,7 @@ static const char usage[] =
 	"  run           run a program under libtower\n"
 	"  check-config  print the effective configuration, or what is wrong with it\n"
 	"  stat          print the statistics\n"
+	"  metrics       the same for Prometheus, once or over HTTP\n"
 	"  disable       switch a layer or everything off, in programs that run\n"
 	"  enable        switch it on again\n"
 	"\n"

@@ -98,7 +98,7 @@ static int switch_domain(const struct config *config, const char *command, unsig
 	return CLI_OK;
 }
 
-static int run(const struct cli_options *options, int argc, char **argv, bool enable)
+static int switch_command(const struct cli_options *options, int argc, char **argv, bool enable)
 {
 	struct config config;
 	unsigned bits;
@@ -122,10 +122,10 @@ static int run(const struct cli_options *options, int argc, char **argv, bool en
 
 int cli_disable(const struct cli_options *options, int argc, char **argv)
 {
-	return run(options, argc, argv, false);
+	return switch_command(options, argc, argv, false);
 }
 
 int cli_enable(const struct cli_options *options, int argc, char **argv)
 {
-	return run(options, argc, argv, true);
+	return switch_command(options, argc, argv, true);
 }

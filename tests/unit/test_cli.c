@@ -166,6 +166,8 @@ static void test_wrong_usage__exits_2(void **state)
 	assert_fails(RUN("run", "-o", "memory.tll=1s", "true"), 2, "no such key");
 	assert_fails(RUN("run", "-o", "memory.ttl=5x", "true"), 2, "not a time");
 	assert_fails(RUN("check-config", "-omemory.ttl"), 2, "no value");
+	assert_fails(RUN("stat", "--watch", "soon"), 2, "not 'soon'");
+	assert_fails(RUN("stat", "--watch=0"), 2, "1ms to 1h");
 }
 
 static void test_switch__says_what_is_off_now(void **state)
