@@ -53,3 +53,16 @@ bool machine_is_here(const char *host)
 	       strcmp(host, "::1") == 0 || strcasecmp(host, "ip6-localhost") == 0 ||
 	       strcasecmp(host, "localhost.localdomain") == 0;
 }
+
+void machine_name_server(const char *host, unsigned port, char *ret_name, size_t n)
+{
+	/* libmemcached gives sockets the usual port, too. */
+	if (host[0] == '/') {
+		port = 0;
+	}
+	if (port != 0 && !machine_is_here(host)) {
+		snprintf(ret_name, n, "%s:%u", host, port);
+	} else {
+		snprintf(ret_name, n, "%s:%u@%s", host, port, machine_id());
+	}
+}

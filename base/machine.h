@@ -9,6 +9,7 @@
 #define TOWER_BASE_MACHINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * The machine since its last start, and the network namespace: the same text for
@@ -20,5 +21,8 @@ const char *machine_id(void);
 
 /* Whether a host's name means the machine itself, whichever that is. */
 bool machine_is_here(const char *host);
+
+/* A server by a name that means it alone, on whatever machine it is read; port 0: a unix socket. */
+void machine_name_server(const char *host, unsigned port, char *ret_name, size_t n);
 
 #endif

@@ -84,12 +84,6 @@ const char *shim_server_name(const memcached_instance_st *server)
 	const char *host = memcached_real.memcached_server_name(server);
 	unsigned port = memcached_real.memcached_server_port(server);
 
-	host = host ? host : "";
-	if (port != 0 && !machine_is_here(host)) {
-		snprintf(name, sizeof(name), "%s:%u", host, port);
-	} else {
-		/* Port 0 is a unix socket. */
-		snprintf(name, sizeof(name), "%s:%u@%s", host, port, machine_id());
-	}
+	machine_name_server(host ? host : "", port, name, sizeof(name));
 	return keep(name);
 }

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -36,12 +37,33 @@ static void test_other_names__are_the_same_everywhere(void **state)
 	}
 }
 
+static void assert_name(const char *host, unsigned port, const char *expected)
+{
+	char name[256];
+	char with_id[256];
+
+	snprintf(with_id, sizeof(with_id), "%s%s", expected,
+		 expected[strlen(expected) - 1] == '@' ? machine_id() : "");
+	machine_name_server(host, port, name, sizeof(name));
+	assert_string_equal(name, with_id);
+}
+
+static void test_server_here__is_named_by_the_machine(void **state)
+{
+	assert_name("cache1", 11211, "cache1:11211");
+	assert_name("127.0.0.1", 11211, "127.0.0.1:11211@");
+	assert_name("/run/memcached", 0, "/run/memcached:0@");
+	assert_name("/run/memcached", 11211, "/run/memcached:0@");
+	assert_name("memcached", 0, "memcached:0@");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_id__is_the_same_each_time),
 		cmocka_unit_test(test_loopback__is_here),
 		cmocka_unit_test(test_other_names__are_the_same_everywhere),
+		cmocka_unit_test(test_server_here__is_named_by_the_machine),
 	};
 
 	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
