@@ -46,6 +46,14 @@ static const struct command commands[] = {
 	  "  --output FILE          into a file, for the textfile collector\n"
 	  "  --listen ADDRESS:PORT  answers http://ADDRESS:PORT/metrics until it is ended;\n"
 	  "                         9410 is the usual port, 127.0.0.1 asks this host alone\n" },
+	{ "key", cli_key, false,
+	  "usage: tower key [-c FILE] [-o section.key=value]... [--server ADDRESS] KEY\n"
+	  "\n"
+	  "Says where a key is now, with its size and the time it has left.  KEY is as memcached\n"
+	  "sees it, the program's namespace in front of it included.\n"
+	  "\n"
+	  "  --server ADDRESS  the program's memcached that the key maps to: HOST:PORT or the\n"
+	  "                    path of a socket (localhost:11211)\n" },
 	{ "disable", cli_disable, false,
 	  "usage: tower disable [-c FILE] [-o section.key=value]... [memory|redis]\n"
 	  "\n"
@@ -68,6 +76,7 @@ static const char usage[] =
 	"  check-config  print the effective configuration, or what is wrong with it\n"
 	"  stat          print the statistics\n"
 	"  metrics       the same for Prometheus, once or over HTTP\n"
+	"  key           where a key is now\n"
 	"  disable       switch a layer or everything off, in programs that run\n"
 	"  enable        switch it on again\n"
 	"\n"

@@ -19,13 +19,12 @@ static const struct {
 #define N_SWITCHES (sizeof(switches) / sizeof(switches[0]))
 #define EVERYTHING (LAYER_PRIVATE | LAYER_SHARED | LAYER_AUTHORITY)
 
-static bool options_of(const struct config *config, char *path, size_t n_path,
-		       struct slots_options *ret)
+bool switch_table(const struct config *config, char *path, struct slots_options *ret)
 {
 	if (config->coherence_mode != CONFIG_COHERENCE_HOST) {
 		return false;
 	}
-	config_slots_path(config, path, n_path);
+	config_slots_path(config, path, CONFIG_TEXT_MAX);
 	*ret = (struct slots_options){
 		.path = path,
 		.n = config->coherence_slots,
@@ -40,7 +39,7 @@ unsigned switch_read(const struct config *config)
 	char path[CONFIG_TEXT_MAX];
 	struct slots_options options;
 
-	return options_of(config, path, sizeof(path), &options) ? slots_switched_off(&options) : 0;
+	return switch_table(config, path, &options) ? slots_switched_off(&options) : 0;
 }
 
 const char *switch_text(unsigned off)
@@ -84,7 +83,7 @@ static int switch_domain(const struct config *config, const char *command, unsig
 	const char *why;
 	unsigned now;
 
-	if (!options_of(config, path, sizeof(path), &options)) {
+	if (!switch_table(config, path, &options)) {
 		cli_error("%s: with coherence.mode = none programs share nothing that could tell "
 			  "them; set TOWER_DISABLE=1 and start them anew",
 			  command);

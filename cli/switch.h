@@ -6,6 +6,14 @@
 
 #include "core/config.h"
 
+#include "core/slots.h"
+
+/*
+ * The domain's table; `path` has CONFIG_TEXT_MAX bytes and is borrowed by *ret.  False where
+ * its processes share none.
+ */
+bool switch_table(const struct config *config, char *path, struct slots_options *ret);
+
 /* As slots_off(); 0 where there is no table, or none that is shared. */
 unsigned switch_read(const struct config *config);
 

@@ -180,6 +180,15 @@ bool slots_switch(const struct slots_options *options, unsigned off, unsigned on
 /* What is switched off there; nothing where there is no such table. */
 unsigned slots_switched_off(const struct slots_options *options);
 
+/* A slot as it is now, seen from outside. */
+struct slots_view {
+	size_t slot;
+	unsigned in_flight; /* writes */
+};
+
+/* Of the key with this hash; false where there is no such table. */
+bool slots_look(const struct slots_options *options, uint64_t hash, struct slots_view *ret);
+
 /* --- processes --- */
 
 /*

@@ -1,4 +1,4 @@
-/* What an operator has switched off, for a whole domain; see slots.h. */
+/* What an operator sees of a table, and switches there, without being a process of its domain. */
 #include "core/slots_file.h"
 
 unsigned slots_off(const struct slots *slots)
@@ -43,4 +43,21 @@ unsigned slots_switched_off(const struct slots_options *options)
 		shm_detach(&layout.shm);
 	}
 	return off;
+}
+
+bool slots_look(const struct slots_options *options, uint64_t hash, struct slots_view *ret)
+{
+	struct slots layout = { 0 };
+	struct shm_kind kind;
+	const _Atomic uint64_t *words;
+
+	slots_lay_out(&layout, options, &kind);
+	if (shm_attach_readonly(&layout.shm, options->path, &kind) != SHM_OK) {
+		return false;
+	}
+	words = (const _Atomic uint64_t *)((const char *)layout.shm.start + SLOTS_PAGE_BYTES);
+	ret->slot = hash & layout.mask;
+	ret->in_flight = (unsigned)(atomic_load(&words[ret->slot]) & SLOTS_IN_FLIGHT);
+	shm_detach(&layout.shm);
+	return true;
 }

@@ -129,8 +129,8 @@ static void assert_fails(int status, int expected, const char *words)
 
 static void test_help_and_version__on_stdout(void **state)
 {
-	static const char *const commands[] = { "run", "check-config", "stat", "disable",
-						"enable" };
+	static const char *const commands[] = { "run", "check-config", "stat",	"metrics",
+						"key", "disable",      "enable" };
 
 	(void)state;
 	assert_exit(RUN("--help"), 0);
