@@ -41,6 +41,8 @@ ifeq ($(SANITIZE)$(findstring clang,$(CC)),thread)
 WARN     += -Wno-tsan
 endif
 
+CLI_LIBS  = -lmicrohttpd
+
 # hiredis and inih are linked in and hidden: a host's own copies stay its own.
 LIBS_STATIC = -l:libhiredis.a -l:libinih.a
 
@@ -224,11 +226,22 @@ bench: all
 bench-traces:
 	BUILD=$(BUILD) bench/traces/run
 
-install: all
+install: all install-files
+
+# Of what is built, whatever flags it was built with.
+install-files:
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/tower \
 		$(DESTDIR)$(PREFIX)/share/doc/tower
 	install -m 755 $(BUILD)/tower $(DESTDIR)$(PREFIX)/bin/tower
 	install -m 755 $(BUILD)/libtower.so $(DESTDIR)$(PREFIX)/lib/tower/libtower.so
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
+		$(DESTDIR)$(PREFIX)/share/man/man7 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 644 docs/man/tower.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 docs/man/tower.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 docs/man/libtower.7 $(DESTDIR)$(PREFIX)/share/man/man7/
+	install -m 644 scripts/completion.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tower
 	install -m 644 README.md CHANGES.md LICENSE tower.ini.example docs/*.md \
 		$(DESTDIR)$(PREFIX)/share/doc/tower/
 
@@ -239,7 +252,7 @@ clean:
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: all help tests tests-preloaded fuzzers check demo bench bench-traces lint format install \
+.PHONY: all help tests tests-preloaded fuzzers check demo bench bench-traces lint format install install-files \
 	clean FORCE
 .SECONDARY:
 -include $(ALLOBJ:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(FUZZ))

@@ -39,6 +39,12 @@ struct cli_options {
  */
 bool cli_load_config(const struct cli_options *options, struct config *ret);
 
+/*
+ * Whether argv[*at] is "--name value" or "--name=value"; then *at is at its last
+ * word.
+ */
+bool cli_takes_value(int argc, char **argv, int *at, const char *name, const char **ret);
+
 /* "tower: " and the text, as one line on stderr. */
 __attribute__((format(printf, 1, 2))) void cli_error(const char *format, ...);
 
@@ -49,6 +55,10 @@ __attribute__((format(printf, 1, 2))) void cli_error(const char *format, ...);
  */
 int cli_stat(const struct cli_options *options, int argc, char **argv);
 int cli_check_config(const struct cli_options *options, int argc, char **argv);
+int cli_disable(const struct cli_options *options, int argc, char **argv);
+int cli_enable(const struct cli_options *options, int argc, char **argv);
+int cli_metrics(const struct cli_options *options, int argc, char **argv);
+int cli_key(const struct cli_options *options, int argc, char **argv);
 int cli_run(const struct cli_options *options, int argc, char **argv);
 
 #endif

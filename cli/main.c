@@ -29,11 +29,42 @@ static const struct command commands[] = {
 	  "Prints the effective configuration, and for each key where it came from.  Exits\n"
 	  "with 1 where something is wrong.  --example prints all keys at their defaults.\n" },
 	{ "stat", cli_stat, false,
-	  "usage: tower stat [-c FILE] [-o section.key=value]... [--json] [--pid PID]\n"
-	  "                  [--layer NAME]\n"
+	  "usage: tower stat [-c FILE] [-o section.key=value]... [--json] [--watch TIME]\n"
+	  "                  [--pid PID] [--layer NAME]\n"
 	  "\n"
 	  "Prints the statistics of the domain that the configuration names, of one process\n"
-	  "or of one layer (memory, memcached, redis).\n" },
+	  "or of one layer (memory, memcached, redis).\n"
+	  "\n"
+	  "  --json        for programs\n"
+	  "  --watch TIME  again every TIME (1s, 500ms), until it is interrupted\n" },
+	{ "metrics", cli_metrics, false,
+	  "usage: tower metrics [-c FILE] [-o section.key=value]... [--output FILE]\n"
+	  "                     [--listen ADDRESS:PORT]\n"
+	  "\n"
+	  "Prints the statistics of the domain as Prometheus reads them.\n"
+	  "\n"
+	  "  --output FILE          into a file, for the textfile collector\n"
+	  "  --listen ADDRESS:PORT  answers http://ADDRESS:PORT/metrics until it is ended;\n"
+	  "                         9410 is the usual port, 127.0.0.1 asks this host alone\n" },
+	{ "key", cli_key, false,
+	  "usage: tower key [-c FILE] [-o section.key=value]... [--server ADDRESS] KEY\n"
+	  "\n"
+	  "Says where a key is now, with its size and the time it has left.  KEY is as memcached\n"
+	  "sees it, the program's namespace in front of it included.\n"
+	  "\n"
+	  "  --server ADDRESS  the program's memcached that the key maps to: HOST:PORT or the\n"
+	  "                    path of a socket (localhost:11211)\n" },
+	{ "disable", cli_disable, false,
+	  "usage: tower disable [-c FILE] [-o section.key=value]... [memory|redis]\n"
+	  "\n"
+	  "Switches a layer, or everything, off in all programs of the domain at their next\n"
+	  "call, and in those that start later.  Nothing is restarted; `tower enable` switches\n"
+	  "it on again.  A reboot does, too.\n" },
+	{ "enable", cli_enable, false,
+	  "usage: tower enable [-c FILE] [-o section.key=value]... [memory|redis]\n"
+	  "\n"
+	  "Switches on again what `tower disable` has switched off.  What was written\n"
+	  "meanwhile is known: nothing older is served.\n" },
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -44,6 +75,10 @@ static const char usage[] =
 	"  run           run a program under libtower\n"
 	"  check-config  print the effective configuration, or what is wrong with it\n"
 	"  stat          print the statistics\n"
+	"  metrics       the same for Prometheus, once or over HTTP\n"
+	"  key           where a key is now\n"
+	"  disable       switch a layer or everything off, in programs that run\n"
+	"  enable        switch it on again\n"
 	"\n"
 	"  -c FILE               the configuration, instead of TOWER_CONFIG or /etc/tower.ini\n"
 	"  -o section.key=value  overrules the file and the environment\n"
@@ -78,6 +113,18 @@ bool cli_load_config(const struct cli_options *options, struct config *ret)
 	}
 	*ret = config;
 	return true;
+}
+
+static void refuse_command(const char *name)
+{
+	char list[256] = "";
+
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		size_t used = strlen(list);
+
+		snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "", commands[i].name);
+	}
+	cli_error("\"%s\" is no command; there are %s; see `tower --help`", name, list);
 }
 
 static const struct command *find_command(const char *name)
@@ -197,8 +244,7 @@ static int dispatch(int argc, char **argv)
 	}
 	command = find_command(argv[1]);
 	if (!command) {
-		cli_error("\"%s\" is no command; try run, check-config or stat, or `tower --help`",
-			  argv[1]);
+		refuse_command(argv[1]);
 		return CLI_USAGE;
 	}
 	return run_command(command, argc - 1, argv + 1);

@@ -2,14 +2,40 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/snapshot.h"
 #include "cli/stat_print.h"
+#include "cli/switch.h"
+
+#define HOME_AND_CLEAR "\033[H\033[J"
 
 struct arguments {
 	struct stat_filter filter;
 	bool json;
+	int64_t every_ns; /* 0: once */
 };
+
+/* The reader of times of the configuration, with the bounds of this key: 1 ms to 1 h. */
+#define TIME_KEY "redis.breaker_retry"
+
+static bool parse_time(const char *text, int64_t *ret_ns)
+{
+	char option[CONFIG_TEXT_MAX];
+	char why[CONFIG_WHY_MAX];
+	struct config scratch = { 0 };
+
+	snprintf(option, sizeof(option), TIME_KEY "=%s", text);
+	if (config_option(&scratch, option, why) != CONFIG_OK) {
+		cli_error("stat: --watch takes a time from 1ms to 1h, not '%s'", text);
+		return false;
+	}
+	*ret_ns = scratch.redis_breaker_retry;
+	return true;
+}
 
 static bool parse_pid(const char *text, pid_t *ret)
 {
@@ -38,29 +64,6 @@ static bool parse_layer(const char *text, const char **ret)
 	return false;
 }
 
-/*
- * Whether argv[*at] is "--name value" or "--name=value"; then *at is at its last
- * word.
- */
-static bool takes_value(int argc, char **argv, int *at, const char *name, const char **ret)
-{
-	size_t n = strlen(name);
-	const char *word = argv[*at];
-
-	if (strncmp(word, name, n) != 0) {
-		return false;
-	}
-	if (word[n] == '=') {
-		*ret = word + n + 1;
-		return true;
-	}
-	if (word[n] != '\0' || *at + 1 == argc) {
-		return false;
-	}
-	*ret = argv[++*at];
-	return true;
-}
-
 static bool parse(int argc, char **argv, struct arguments *ret)
 {
 	for (int i = 1; i < argc; i++) {
@@ -68,16 +71,21 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 
 		if (strcmp(argv[i], "--json") == 0) {
 			ret->json = true;
-		} else if (takes_value(argc, argv, &i, "--pid", &value)) {
+		} else if (cli_takes_value(argc, argv, &i, "--pid", &value)) {
 			if (!parse_pid(value, &ret->filter.pid)) {
 				return false;
 			}
-		} else if (takes_value(argc, argv, &i, "--layer", &value)) {
+		} else if (cli_takes_value(argc, argv, &i, "--layer", &value)) {
 			if (!parse_layer(value, &ret->filter.layer)) {
 				return false;
 			}
+		} else if (cli_takes_value(argc, argv, &i, "--watch", &value)) {
+			if (!parse_time(value, &ret->every_ns)) {
+				return false;
+			}
 		} else {
-			cli_error("stat: what is '%s'? It takes --json, --pid PID, --layer NAME",
+			cli_error("stat: what is '%s'? It takes --json, --watch TIME, --pid PID, "
+				  "--layer NAME",
 				  argv[i]);
 			return false;
 		}
@@ -100,38 +108,39 @@ static int print(const struct stats_snapshot *snapshot, const struct arguments *
 	return CLI_OK;
 }
 
-static int print_nothing(const char *domain, const struct arguments *arguments)
+static int print_nothing(const struct config *config, const struct arguments *arguments)
 {
-	static struct stats_snapshot nothing;
+	struct stats_snapshot *nothing;
+	int status = CLI_FAILED;
 
 	if (!arguments->json && !arguments->filter.pid) {
-		printf("nothing has run in domain %s yet\n", domain);
+		printf("nothing has run in domain %s yet; %s\n", config->tower_name,
+		       switch_text(arguments->filter.off));
 		return CLI_OK;
 	}
-	snprintf(nothing.domain, sizeof(nothing.domain), "%.*s", STATS_DOMAIN_MAX - 1, domain);
-	return print(&nothing, arguments);
+	nothing = snapshot_of_nothing(config);
+	if (nothing) {
+		status = print(nothing, arguments);
+		stats_snapshot_free(&nothing);
+	}
+	return status;
 }
 
-static int stat_path(const char *path, const char *domain, const struct arguments *arguments)
+static int print_once(const struct config *config, const struct arguments *arguments)
 {
 	struct stats_snapshot *snapshot;
 	int status = CLI_FAILED;
 
-	switch (stats_snapshot_take(path, &snapshot)) {
+	switch (snapshot_take("stat", config, &snapshot)) {
 	case STATS_OK:
 		status = print(snapshot, arguments);
 		stats_snapshot_free(&snapshot);
 		break;
 	case STATS_NONE:
-		status = print_nothing(domain, arguments);
+		status = print_nothing(config, arguments);
 		break;
 	case STATS_FOREIGN:
-		cli_error("stat: %s belongs to somebody else, is open to others, is of another "
-			  "version or was truncated",
-			  path);
-		break;
 	case STATS_FAILED:
-		cli_error("stat: %s: %s", path, strerror(errno));
 		break;
 	}
 	if (fflush(stdout) != 0 || ferror(stdout)) {
@@ -141,11 +150,20 @@ static int stat_path(const char *path, const char *domain, const struct argument
 	return status;
 }
 
+/* False where there is nothing to wait for. */
+static bool pause_for(int64_t ns)
+{
+	const struct timespec time = { .tv_sec = ns / CLOCK_NS_PER_S,
+				       .tv_nsec = ns % CLOCK_NS_PER_S };
+
+	return ns && (nanosleep(&time, NULL) == 0 || errno == EINTR);
+}
+
 int cli_stat(const struct cli_options *options, int argc, char **argv)
 {
 	struct arguments arguments = { 0 };
 	struct config config;
-	char path[CONFIG_TEXT_MAX];
+	int status;
 
 	if (!parse(argc, argv, &arguments)) {
 		return CLI_USAGE;
@@ -153,6 +171,13 @@ int cli_stat(const struct cli_options *options, int argc, char **argv)
 	if (!cli_load_config(options, &config)) {
 		return CLI_FAILED;
 	}
-	config_stats_path(&config, path, sizeof(path));
-	return stat_path(path, config.tower_name, &arguments);
+	arguments.filter.config = &config;
+	do {
+		arguments.filter.off = switch_read(&config);
+		if (arguments.every_ns && !arguments.json && isatty(STDOUT_FILENO)) {
+			fputs(HOME_AND_CLEAR, stdout);
+		}
+		status = print_once(&config, &arguments);
+	} while (status == CLI_OK && pause_for(arguments.every_ns));
+	return status;
 }

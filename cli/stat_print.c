@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cli/json.h"
+#include "cli/switch.h"
 
 #define CELL_MAX 24 /* holds any number */
 #define CELL_MIN 7
@@ -32,6 +32,13 @@ static const char *const titles[N_COLUMNS] = {
 
 typedef char row[N_COLUMNS][CELL_MAX];
 
+const struct stat_percentile stat_percentiles[STAT_PERCENTILES] = {
+	{ "p50", 500 },
+	{ "p90", 900 },
+	{ "p99", 990 },
+	{ "p99.9", 999 },
+};
+
 const struct stats_process *stat_find(const struct stats_snapshot *snapshot, pid_t pid)
 {
 	for (unsigned i = 0; i < snapshot->n_processes; i++) {
@@ -42,7 +49,7 @@ const struct stats_process *stat_find(const struct stats_snapshot *snapshot, pid
 	return NULL;
 }
 
-static bool wants_layer(const struct stat_filter *filter, unsigned layer)
+bool stat_wants_layer(const struct stat_filter *filter, unsigned layer)
 {
 	return !filter->layer || strcmp(filter->layer, stats_layer_names[layer]) == 0;
 }
@@ -68,16 +75,25 @@ static void format_bytes(char *ret, uint64_t n)
  * Memory's misses go on to memcached, and Redis is only asked for what
  * memcached missed: so these are all reads, each counted once.
  */
-static uint64_t reads_of(const struct stats_values *values)
+uint64_t stat_reads(const struct stats_values *values)
 {
 	return values->layers[STATS_MEMORY].hits + values->layers[STATS_MEMCACHED].hits +
 	       values->layers[STATS_MEMCACHED].misses;
 }
 
+struct stat_saved stat_saved(const struct stats_values *values)
+{
+	const struct stats_layer_values *memory = &values->layers[STATS_MEMORY];
+	/* Of moments that differ a little: no fewer than none. */
+	uint64_t single = memory->hits > memory->batch_hits ? memory->hits - memory->batch_hits : 0;
+
+	return (struct stat_saved){ single + memory->batches, memory->hit_bytes };
+}
+
 static void format_row(row ret, const struct stats_values *values, unsigned layer)
 {
 	const struct stats_layer_values *counts = &values->layers[layer];
-	uint64_t reads = reads_of(values);
+	uint64_t reads = stat_reads(values);
 	const uint64_t numbers[N_COLUMNS] = {
 		[COLUMN_HITS] = counts->hits,
 		[COLUMN_MISSES] = counts->misses,
@@ -148,7 +164,8 @@ static void print_layers(const struct stats_values *values, const struct stat_fi
 		const char *cells[N_COLUMNS];
 		row texts;
 
-		if (!wants_layer(filter, layer) || (!filter->layer && is_unused(values, layer))) {
+		if (!stat_wants_layer(filter, layer) ||
+		    (!filter->layer && is_unused(values, layer))) {
 			continue;
 		}
 		format_row(texts, values, layer);
@@ -156,6 +173,75 @@ static void print_layers(const struct stats_values *values, const struct stat_fi
 			cells[i] = texts[i];
 		}
 		print_cells(out, cells, widths);
+	}
+}
+
+static void format_ns(char *ret, uint64_t ns)
+{
+	if (ns < 1000) {
+		snprintf(ret, CELL_MAX, "%" PRIu64 "ns", ns);
+	} else if (ns < 1000000) {
+		snprintf(ret, CELL_MAX, "%.1fus", (double)ns / 1e3);
+	} else if (ns < 1000000000) {
+		snprintf(ret, CELL_MAX, "%.1fms", (double)ns / 1e6);
+	} else {
+		snprintf(ret, CELL_MAX, "%.1fs", (double)ns / 1e9);
+	}
+}
+
+static void print_latency(const char *layer, const char *operation,
+			  const struct latency_values *latency, FILE *out)
+{
+	char name[2 * CELL_MAX];
+
+	snprintf(name, sizeof(name), "%s %s", layer, operation);
+	fprintf(out, INDENT "%-16s", name);
+	for (unsigned i = 0; i < STAT_PERCENTILES; i++) {
+		char cell[CELL_MAX];
+
+		format_ns(cell, latency_permille_ns(latency, stat_percentiles[i].permille));
+		fprintf(out, INDENT "%8s", cell);
+	}
+	putc('\n', out);
+}
+
+static void print_latencies(const struct stats_values *values, const struct stat_filter *filter,
+			    FILE *out)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < STATS_LAYERS_MAX * STATS_OPERATIONS; i++) {
+		unsigned layer = i / STATS_OPERATIONS;
+		const struct latency_values *latency =
+			&values->latencies[layer][i % STATS_OPERATIONS];
+
+		if (!stat_wants_layer(filter, layer) || latency_count(latency) == 0) {
+			continue;
+		}
+		if (!any) {
+			fprintf(out, INDENT "%-16s", "latency");
+			for (unsigned j = 0; j < STAT_PERCENTILES; j++) {
+				fprintf(out, INDENT "%8s", stat_percentiles[j].name);
+			}
+			putc('\n', out);
+			any = true;
+		}
+		print_latency(stats_layer_names[layer], stats_operation_names[i % STATS_OPERATIONS],
+			      latency, out);
+	}
+}
+
+static void print_saved(const struct stats_values *values, FILE *out)
+{
+	struct stat_saved saved = stat_saved(values);
+	char bytes[CELL_MAX];
+
+	if (saved.round_trips) {
+		format_bytes(bytes, saved.bytes);
+		fprintf(out,
+			INDENT "memory saved %" PRIu64 " round trips to memcached, and %s%s of "
+			       "values\n",
+			saved.round_trips, bytes, saved.bytes < 1024 ? " bytes" : "");
 	}
 }
 
@@ -181,7 +267,9 @@ static void print_values(const struct stats_snapshot *snapshot, const struct sta
 			 const struct stat_filter *filter, const unsigned *widths, FILE *out)
 {
 	print_layers(values, filter, widths, out);
+	print_latencies(values, filter, out);
 	if (!filter->layer) {
+		print_saved(values, out);
 		print_named("calls", snapshot->calls, values->calls, snapshot->n_calls, out);
 		print_named("passed on to memcached alone, because of", snapshot->reasons,
 			    values->passed, snapshot->n_reasons, out);
@@ -196,11 +284,58 @@ static void print_command(const char *command, FILE *out)
 	}
 }
 
+/* What programs that start with this configuration would be told. */
+static void print_configuration(const struct config *config, FILE *out)
+{
+	static const enum config_key keys[] = {
+		CONFIG_KEY_tower_layers,   CONFIG_KEY_memory_max_bytes, CONFIG_KEY_memory_policy,
+		CONFIG_KEY_memory_ttl,	   CONFIG_KEY_redis_url,	CONFIG_KEY_redis_ttl,
+		CONFIG_KEY_coherence_mode,
+	};
+
+	fputs("configuration ", out);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		bool of_redis = keys[i] == CONFIG_KEY_redis_url || keys[i] == CONFIG_KEY_redis_ttl;
+		char text[CONFIG_TEXT_MAX];
+
+		if (!of_redis || (config->tower_layers & CONFIG_LAYER_REDIS)) {
+			config_describe(config, keys[i], text, sizeof(text));
+			fprintf(out, INDENT "%s", text);
+		}
+	}
+	fprintf(out, "  (%s)\n", config->file[0] ? config->file : "no file");
+}
+
+static void print_domain(const struct stats_snapshot *snapshot, const struct stat_filter *filter,
+			 FILE *out)
+{
+	fprintf(out, "domain %s, %u processes, %s\n", snapshot->domain, snapshot->n_processes,
+		switch_text(filter->off));
+	if (filter->config) {
+		print_configuration(filter->config, out);
+	}
+	putc('\n', out);
+}
+
+static void print_redis(const struct stats_snapshot *snapshot, FILE *out)
+{
+	if (snapshot->redis_open) {
+		fprintf(out, INDENT "redis failed and is left alone for a while\n");
+	}
+	if (snapshot->redis_unmarked > 0) {
+		fprintf(out, INDENT "keys that redis has yet to hear of  %" PRIu64 "\n",
+			snapshot->redis_unmarked);
+	}
+}
+
 void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_filter *filter,
 		      FILE *out)
 {
 	unsigned widths[N_COLUMNS];
 
+	if (!filter->pid) {
+		print_domain(snapshot, filter, out);
+	}
 	measure(&snapshot->total, widths);
 	for (unsigned i = 0; i < snapshot->n_processes; i++) {
 		const struct stats_process *process = &snapshot->processes[i];
@@ -219,79 +354,5 @@ void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_f
 	}
 	fprintf(out, "total of domain %s, ended processes included\n", snapshot->domain);
 	print_values(snapshot, &snapshot->total, filter, widths, out);
-	if (snapshot->redis_unmarked > 0) {
-		fprintf(out, INDENT "keys that redis has yet to hear of  %" PRIu64 "\n",
-			snapshot->redis_unmarked);
-	}
-}
-
-static void write_named(struct json *json, const char *key, const char names[][STATS_NAME_MAX],
-			const uint64_t *counts, unsigned n)
-{
-	json_object(json, key);
-	for (unsigned i = 0; i < n; i++) {
-		if (counts[i] > 0) {
-			char name[STATS_NAME_MAX + 1] = { 0 };
-
-			memcpy(name, names[i], STATS_NAME_MAX);
-			json_number(json, name, counts[i]);
-		}
-	}
-	json_end(json);
-}
-
-static void write_values(struct json *json, const struct stats_snapshot *snapshot,
-			 const struct stats_values *values, const struct stat_filter *filter)
-{
-	json_array(json, "layers");
-	for (unsigned layer = 0; layer < STATS_LAYERS_MAX; layer++) {
-		const struct stats_layer_values *counts = &values->layers[layer];
-
-		if (!wants_layer(filter, layer)) {
-			continue;
-		}
-		json_object(json, NULL);
-		json_text(json, "name", stats_layer_names[layer]);
-#define COUNTER(name, help) json_number(json, #name, counts->name);
-#define GAUGE(name, help) json_number(json, #name, counts->name);
-#include "layers/counters.def"
-#undef COUNTER
-#undef GAUGE
-		json_end(json);
-	}
-	json_end(json);
-	write_named(json, "calls", snapshot->calls, values->calls, snapshot->n_calls);
-	write_named(json, "passed", snapshot->reasons, values->passed, snapshot->n_reasons);
-}
-
-void stat_print_json(const struct stats_snapshot *snapshot, const struct stat_filter *filter,
-		     FILE *out)
-{
-	struct json json = { .out = out };
-
-	json_object(&json, NULL);
-	json_number(&json, "version", 1);
-	json_text(&json, "domain", snapshot->domain);
-	json_array(&json, "processes");
-	for (unsigned i = 0; i < snapshot->n_processes; i++) {
-		const struct stats_process *process = &snapshot->processes[i];
-
-		if (filter->pid && process->pid != filter->pid) {
-			continue;
-		}
-		json_object(&json, NULL);
-		json_number(&json, "pid", (uint64_t)process->pid);
-		json_text(&json, "command", process->command);
-		write_values(&json, snapshot, &process->values, filter);
-		json_end(&json);
-	}
-	json_end(&json);
-	json_object(&json, "total");
-	write_values(&json, snapshot, &snapshot->total, filter);
-	json_end(&json);
-	json_object(&json, "redis");
-	json_number(&json, "unmarked", snapshot->redis_unmarked);
-	json_end(&json);
-	json_end(&json);
-	putc('\n', out);
+	print_redis(snapshot, out);
 }

@@ -99,6 +99,9 @@ enum config_key config_find(const char *name);
  */
 void config_format(const struct config *config, enum config_key key, char *ret_text, size_t n);
 
+/* "section.key=value" as people may see it: a password in redis.url is replaced by ***. */
+void config_describe(const struct config *config, enum config_key key, char *ret_text, size_t n);
+
 /* The environment's name of a key ("TOWER_MEMORY_TTL"); `ret_name` has 64 bytes. */
 void config_environment_name(enum config_key key, char *ret_name);
 

@@ -198,6 +198,17 @@ void config_show(const char *value, char *ret_text, size_t n)
 	}
 }
 
+void config_describe(const struct config *config, enum config_key key, char *ret_text, size_t n)
+{
+	const struct config_entry *entry = &config_entries[key];
+	char value[CONFIG_TEXT_MAX];
+	char shown[CONFIG_TEXT_MAX];
+
+	config_format(config, key, value, sizeof(value));
+	config_show(value, shown, sizeof(shown));
+	snprintf(ret_text, n, "%s.%s=%s", entry->section, entry->key, shown);
+}
+
 static void print_source(const struct config *config, enum config_key key, FILE *out)
 {
 	char shown[CONFIG_TEXT_MAX];

@@ -10,6 +10,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "core/budget.h"
+#include "core/domain.h"
 #include "core/open_writes.h"
 #include "layers/memory.h"
 #include "layers/redis.h"
@@ -128,12 +129,6 @@ static struct layer *open_memory(void)
 	return memory_open(&options, &tower.stats->layers[STATS_MEMORY]);
 }
 
-/* What Redis needs of shared memory, then what the walk does. */
-static size_t seen_offset(void)
-{
-	return (redis_shared_bytes() + 63) / 64 * 64;
-}
-
 static struct layer *open_redis(bool whole)
 {
 	struct redis_options options = {
@@ -148,7 +143,7 @@ static struct layer *open_redis(bool whole)
 		.max_connections = (unsigned)config.redis_connections,
 		.min_item_bytes = config.redis_min_item_bytes,
 		.max_item_bytes = config.redis_max_item_bytes,
-		.unmarked = &tower.stats->redis->unmarked,
+		.seen = tower.stats->redis,
 		.marks_only = config.redis_write == CONFIG_WRITE_MARK,
 		.outsider = !whole,
 	};
@@ -159,13 +154,13 @@ static struct layer *open_redis(bool whole)
 	if (memory == NULL) {
 		/* The table is there, but /dev/shm is full by now. */
 		options.outsider = true;
-		memory = aligned_alloc(64, seen_offset() + sizeof(struct tower_seen));
+		memory = aligned_alloc(64, domain_extra_bytes());
 		if (memory) {
-			memset(memory, 0, seen_offset() + sizeof(struct tower_seen));
+			memset(memory, 0, domain_extra_bytes());
 		}
 	}
 	if (memory) {
-		tower.seen = (void *)((char *)memory + seen_offset());
+		tower.seen = (void *)((char *)memory + domain_seen_offset());
 		layer = redis_open(&options, memory, &tower.stats->layers[STATS_REDIS], &why);
 	}
 	if (layer == NULL) {
@@ -175,10 +170,10 @@ static struct layer *open_redis(bool whole)
 	return layer;
 }
 
-static bool add_layer(const struct layer_ops *ops, struct layer *layer)
+static bool add_layer(const struct layer_ops *ops, struct layer *layer, enum stats_layer stats)
 {
 	if (layer) {
-		tower.layers[tower.n_layers++] = (struct tower_layer){ ops, layer };
+		tower.layers[tower.n_layers++] = (struct tower_layer){ ops, layer, stats };
 	}
 	return layer != NULL;
 }
@@ -188,16 +183,16 @@ static bool open_layers(const struct tower_plug *plug, bool whole)
 {
 	bool memory_allowed = whole && (config.tower_layers & CONFIG_LAYER_MEMORY);
 
-	if (memory_allowed && !add_layer(&memory_ops, open_memory())) {
+	if (memory_allowed && !add_layer(&memory_ops, open_memory(), STATS_MEMORY)) {
 		return false;
 	}
 	tower.authority = tower.n_layers;
-	if (!add_layer(plug->authority,
-		       plug->authority_open(&tower.stats->layers[STATS_MEMCACHED]))) {
+	if (!add_layer(plug->authority, plug->authority_open(&tower.stats->layers[STATS_MEMCACHED]),
+		       STATS_MEMCACHED)) {
 		return false;
 	}
 	return !(config.tower_layers & CONFIG_LAYER_REDIS) ||
-	       add_layer(&redis_ops, open_redis(whole));
+	       add_layer(&redis_ops, open_redis(whole), STATS_REDIS);
 }
 
 static void close_all(void)
@@ -216,20 +211,15 @@ static void close_all(void)
  * there is no other.  In the last case *ret_why says why: a promise is kept
  * or not made, so memory serves nothing.
  */
-static struct slots *open_slots(const char *path, const char **ret_why)
+static struct slots *open_slots(char *path, const char **ret_why)
 {
-	struct slots_options options = { .n = config.coherence_slots,
-					 .n_extra = seen_offset() + sizeof(struct tower_seen),
-					 .group = SHM_NO_GROUP };
+	struct slots_options options;
 	struct slots *slots = NULL;
 	const char *unused;
 
 	*ret_why = NULL;
-	if (config.coherence_mode == CONFIG_COHERENCE_HOST) {
-		options.path = path;
-		if (config.coherence_group[0]) {
-			options.group = config_group(config.coherence_group);
-		}
+	domain_table(&config, path, &options);
+	if (options.path) {
 		slots = slots_open(&options, ret_why);
 		options.path = NULL;
 	}
@@ -279,7 +269,7 @@ static bool wants_stats(void)
 static bool open_locked(const struct tower_plug *plug)
 {
 	char stats_path[CONFIG_TEXT_MAX];
-	char slots_path[CONFIG_TEXT_MAX];
+	char slots_path[CONFIG_TEXT_MAX] = "";
 	const char *why;
 
 	config_read_locked();
@@ -288,7 +278,6 @@ static bool open_locked(const struct tower_plug *plug)
 	}
 	tower.config = config;
 	config_stats_path(&config, stats_path, sizeof(stats_path));
-	config_slots_path(&config, slots_path, sizeof(slots_path));
 	tower.stats =
 		stats_open(wants_stats() ? stats_path : NULL, config.tower_name, &plug->names);
 	tower.slots = open_slots(slots_path, &why);

@@ -35,9 +35,17 @@ static size_t power_of_two(size_t n)
 	return size;
 }
 
-/* Where everything lies; the same in every process, given n. */
-static void lay_out(struct slots *slots, size_t n, struct shm_kind *kind)
+static void fill_head(void *start, void *owner)
 {
+	struct slots_head *head = start;
+	const struct slots *slots = owner;
+
+	head->n_slots = slots->mask + 1;
+}
+
+void slots_lay_out(struct slots *slots, const struct slots_options *options, struct shm_kind *ret)
+{
+	size_t n = power_of_two(options->n);
 	size_t ends_offset = SLOTS_PAGE_BYTES + page_up(n * sizeof(*slots->words));
 	size_t n_ends = n / SLOTS_PER_ENDS;
 
@@ -47,8 +55,15 @@ static void lay_out(struct slots *slots, size_t n, struct shm_kind *kind)
 		slots->records_offset + page_up(SLOTS_RECORDS * sizeof(*slots->records));
 	slots->marks_bytes = page_up((n + 63) / 64 * sizeof(uint64_t));
 	slots->extra_offset = slots->marks_offset + SLOTS_RECORDS * slots->marks_bytes;
-	kind->n_backed = slots->records_offset;
-	kind->n_bytes = slots->extra_offset + page_up(slots->n_extra);
+	*ret = (struct shm_kind){
+		.magic = "towerSL",
+		.format = SLOTS_FORMAT,
+		.n_bytes = slots->extra_offset + page_up(slots->n_extra),
+		.n_backed = slots->records_offset,
+		.group = options->group,
+		.fill = fill_head,
+		.owner = slots,
+	};
 }
 
 static void point(struct slots *slots)
@@ -63,14 +78,7 @@ static void point(struct slots *slots)
 	slots->records = (struct slots_record *)(start + slots->records_offset);
 }
 
-static void fill_head(void *start, void *owner)
-{
-	struct slots_head *head = start;
-
-	head->n_slots = *(size_t *)owner;
-}
-
-static bool attach_private(struct slots *slots, size_t n_bytes, size_t n)
+static bool attach_private(struct slots *slots, size_t n_bytes)
 {
 	void *start = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -80,28 +88,20 @@ static bool attach_private(struct slots *slots, size_t n_bytes, size_t n)
 	}
 	slots->shm.start = start;
 	slots->shm.n_bytes = n_bytes;
-	fill_head(start, &n);
+	fill_head(start, slots);
 	return true;
 }
 
 static bool attach(struct slots *slots, const struct slots_options *options, const char **ret_why)
 {
-	size_t n = power_of_two(options->n);
-	struct shm_kind kind = {
-		.magic = "towerSL",
-		.format = SLOTS_FORMAT,
-		.group = options->group,
-		.fill = fill_head,
-		.owner = &n,
-	};
+	struct shm_kind kind;
 	enum shm_status status;
 
-	slots->n_extra = options->n_extra;
-	lay_out(slots, n, &kind);
+	slots_lay_out(slots, options, &kind);
 	slots->shared = options->path != NULL;
 	if (!slots->shared) {
 		*ret_why = "has no memory";
-		return attach_private(slots, kind.n_bytes, n);
+		return attach_private(slots, kind.n_bytes);
 	}
 	status = shm_attach(&slots->shm, options->path, &kind);
 	if (status != SHM_OK) {
@@ -183,7 +183,9 @@ uint64_t slots_peek(const struct slots *slots, uint64_t hash, uint64_t flushes)
 	uint64_t word =
 		atomic_load_explicit(&slots->words[hash & slots->mask], memory_order_acquire);
 
-	if ((word & SLOTS_IN_FLIGHT) || slots_flushes(slots) != flushes ||
+	/* With something switched off the word is no number of flushes. */
+	if ((word & SLOTS_IN_FLIGHT) ||
+	    atomic_load_explicit(&head->flushes, memory_order_acquire) != flushes ||
 	    atomic_load_explicit(&head->flush_from_ns, memory_order_acquire) ||
 	    atomic_load_explicit(&slots->doubts_until_ns, memory_order_relaxed) != CLOCK_NEVER) {
 		return LAYER_SLOT_BUSY;
@@ -191,7 +193,13 @@ uint64_t slots_peek(const struct slots *slots, uint64_t hash, uint64_t flushes)
 	return token_of(flushes, word);
 }
 
-static uint64_t enter_adds(void)
+/* What a planted fault takes away from both. */
+static uint64_t version_lost(const struct slots *slots)
+{
+	return fault_planted(FAULT_off_keeps_version) && slots_off(slots) ? SLOTS_VERSION : 0;
+}
+
+static uint64_t enter_adds(const struct slots *slots)
 {
 	if (fault_planted(FAULT_bump_before_only)) {
 		return SLOTS_VERSION;
@@ -199,15 +207,16 @@ static uint64_t enter_adds(void)
 	if (fault_planted(FAULT_lost_invalidation)) {
 		return 0;
 	}
-	return fault_planted(FAULT_bump_after_only) ? 0 : SLOTS_ENTER;
+	return fault_planted(FAULT_bump_after_only) ? 0 : SLOTS_ENTER - version_lost(slots);
 }
 
-static uint64_t leave_adds(void)
+static uint64_t leave_adds(const struct slots *slots)
 {
 	if (fault_planted(FAULT_bump_before_only) || fault_planted(FAULT_lost_invalidation)) {
 		return 0;
 	}
-	return fault_planted(FAULT_bump_after_only) ? SLOTS_VERSION : SLOTS_LEAVE;
+	return fault_planted(FAULT_bump_after_only) ? SLOTS_VERSION
+						    : SLOTS_LEAVE - version_lost(slots);
 }
 
 /*
@@ -237,7 +246,7 @@ static bool add_write(struct slots *slots, size_t slot, int64_t give_up_ns, uint
 		if ((before & SLOTS_OWNED) && (!give_up_ns || clock_now_ns() < give_up_ns)) {
 			return false;
 		}
-		after = (before & ~SLOTS_OWNED) + enter_adds();
+		after = (before & ~SLOTS_OWNED) + enter_adds(slots);
 	} while (!atomic_compare_exchange_weak(&slots->words[slot], &before, after));
 	*ret_before = before;
 	return true;
@@ -284,7 +293,7 @@ void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 	set_entry(entry, slot, SLOTS_ENTERED, second);
 	ret_ticket->slot = slot;
 	ret_ticket->alone = (before & SLOTS_IN_FLIGHT) == 0;
-	ret_ticket->entered = (before & ~SLOTS_OWNED) + enter_adds();
+	ret_ticket->entered = (before & ~SLOTS_OWNED) + enter_adds(slots);
 	ret_ticket->entry = entry;
 	if (!ret_ticket->alone) {
 		slots_met_busy(slots, slot);
@@ -389,19 +398,20 @@ bool slots_alone(const struct slots *slots, const struct slots_ticket *ticket)
 
 uint64_t slots_leave(struct slots *slots, const struct slots_ticket *ticket)
 {
+	uint64_t adds = leave_adds(slots);
 	uint64_t before;
 
 	if (ticket->entry) {
 		atomic_store(ticket->entry, slots_entry_word(ticket->slot, SLOTS_UNSURE));
 	}
-	before = atomic_fetch_add(&slots->words[ticket->slot], leave_adds());
+	before = atomic_fetch_add(&slots->words[ticket->slot], adds);
 	free_entry(ticket->entry);
 	/* What was written before a flush is gone, though nobody else entered the slot. */
 	if (!ticket->alone || before != ticket->entered ||
 	    ticket->flushes != slots_flushes(slots)) {
 		return LAYER_SLOT_BUSY;
 	}
-	return token(slots, before + leave_adds());
+	return token(slots, before + adds);
 }
 
 void *slots_extra(struct slots *slots)
@@ -427,7 +437,7 @@ void slots_flush(struct slots *slots)
 
 uint64_t slots_flushes(const struct slots *slots)
 {
-	return atomic_load_explicit(&slots->head->flushes, memory_order_acquire);
+	return atomic_load_explicit(&slots->head->flushes, memory_order_acquire) & SLOTS_FLUSHES;
 }
 
 void slots_flush_later(struct slots *slots, int64_t from_ns, int64_t until_ns)

@@ -198,6 +198,35 @@ void *slots_extra(struct slots *slots);
 
 /* Whether other processes have the same table. */
 bool slots_is_shared(const struct slots *slots);
+/* --- the switch (core/slots_switch.c) --- */
+
+/*
+ * What the domain's operator has switched off, by capability (layers/layer.h):
+ * LAYER_PRIVATE, LAYER_SHARED, and LAYER_AUTHORITY, which stands for the tower as a
+ * whole.  Writes enter and leave their slots all the same, so that nothing older comes
+ * out when it is switched on again.
+ */
+unsigned slots_off(const struct slots *slots);
+
+/*
+ * Switches `off` off and `on` on in the table at options->path, which is made where
+ * there is none: every process that uses it obeys at its next call.  *ret_off is what is
+ * off then.  False where the table cannot be had; *ret_why then is the end of a sentence.
+ */
+bool slots_switch(const struct slots_options *options, unsigned off, unsigned on, unsigned *ret_off,
+		  const char **ret_why);
+
+/* What is switched off there; nothing where there is no such table. */
+unsigned slots_switched_off(const struct slots_options *options);
+
+/* A slot as it is now, seen from outside. */
+struct slots_view {
+	size_t slot;
+	unsigned in_flight; /* writes */
+};
+
+/* Of the key with this hash; false where there is no such table. */
+bool slots_look(const struct slots_options *options, uint64_t hash, struct slots_view *ret);
 
 /* --- processes --- */
 

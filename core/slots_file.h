@@ -94,12 +94,20 @@ struct slots_head {
 	uint64_t n_slots;
 	_Atomic uint32_t records_used; /* those above have never been used */
 	_Atomic uint32_t unrecorded;   /* writes were made without a record: nothing is repaired */
+	/* How many there were; above SLOTS_OFF_SHIFT what is switched off (slots_off()). */
 	alignas(64) _Atomic uint64_t flushes;
 	_Atomic int64_t flush_from_ns; /* of an announced flush; 0: none */
 	_Atomic int64_t flush_until_ns;
 	_Atomic uint32_t flushers;	   /* now; a killed one stays counted */
 	_Atomic int64_t flushing_until_ns; /* but not beyond this */
 };
+
+/*
+ * The switch shares a word with the flushes, so that slots_peek(), which compares the
+ * word with the flushes that were followed, finds both out with one load.
+ */
+#define SLOTS_OFF_SHIFT 56
+#define SLOTS_FLUSHES ((UINT64_C(1) << SLOTS_OFF_SHIFT) - 1)
 
 /* When keys of two slots end; core/slots_ends.c. */
 #define SLOTS_ENDS 7
@@ -179,6 +187,9 @@ static inline _Atomic uint64_t *slots_marks(const struct slots *slots,
 	return (_Atomic uint64_t *)((char *)slots->shm.start + slots->marks_offset +
 				    at * slots->marks_bytes);
 }
+
+/* Where everything lies, and what the file must be: the same in every process. */
+void slots_lay_out(struct slots *slots, const struct slots_options *options, struct shm_kind *ret);
 
 /* A free entry of the process, now UNSURE of this slot; NULL where none is to be had. */
 _Atomic uint64_t *slots_take_entry(struct slots *slots, size_t slot);

@@ -10,6 +10,7 @@
 #include "core/stats_stripes.h"
 
 const char *const stats_layer_names[STATS_LAYERS_MAX] = { "memory", "memcached", "redis" };
+const char *const stats_operation_names[STATS_OPERATIONS] = { "get", "mget", "write" };
 
 #define NO_BLOCK (-1)
 
@@ -20,7 +21,8 @@ struct own {
 	_Atomic int block; /* in the file, or NO_BLOCK */
 	/* In place before any fork, so that the child needs no memory. */
 	struct stats_counts private_counts[STATS_STRIPES];
-	struct stats_redis private_redis;
+	struct stats_latencies private_latencies;
+	struct redis_seen private_redis;
 };
 
 static struct own *own_of(struct stats *stats)
@@ -28,8 +30,10 @@ static struct own *own_of(struct stats *stats)
 	return (struct own *)stats;
 }
 
-static void count_in(struct stats *stats, struct stats_counts *counts)
+static void count_in(struct stats *stats, struct stats_counts *counts,
+		     struct stats_latencies *latencies)
 {
+	stats->latencies = latencies;
 	stats->counts = counts;
 	for (unsigned i = 0; i < STATS_LAYERS_MAX; i++) {
 		stats->layers[i] = &counts->layers[i];
@@ -134,7 +138,7 @@ struct stats *stats_open(const char *path, const char *domain, const struct stat
 	if (own) {
 		own->block = NO_BLOCK;
 		own->stats.redis = &own->private_redis;
-		count_in(&own->stats, own->private_counts);
+		count_in(&own->stats, own->private_counts, &own->private_latencies);
 		if (path) {
 			attach(own, path, domain, names);
 		}
@@ -144,20 +148,30 @@ struct stats *stats_open(const char *path, const char *domain, const struct stat
 	return own ? &own->stats : NULL;
 }
 
+static void move_one(_Atomic uint64_t *to, _Atomic uint64_t *from)
+{
+	/* Most are zero, and lie on pages that nobody has touched. */
+	uint64_t n = atomic_load_explicit(from, memory_order_relaxed)
+			     ? atomic_exchange_explicit(from, 0, memory_order_relaxed)
+			     : 0;
+
+	if (n) {
+		atomic_fetch_add_explicit(to, n, memory_order_relaxed);
+	}
+}
+
 /* Whatever was counted in private, also while the pointers were exchanged. */
-static void move_private(struct own *own, struct stats_counts *to)
+static void move_private(struct own *own, struct stats_block *to)
 {
 	for (unsigned stripe = 0; stripe < stats_stripes_used(); stripe++) {
 		for (size_t i = 0; i < STATS_N_COUNTS; i++) {
-			uint64_t n = atomic_exchange_explicit(
-				stats_count_at(&own->private_counts[stripe], i), 0,
-				memory_order_relaxed);
-
-			if (n) {
-				atomic_fetch_add_explicit(stats_count_at(to, i), n,
-							  memory_order_relaxed);
-			}
+			move_one(stats_count_at(&to->stripes[0], i),
+				 stats_count_at(&own->private_counts[stripe], i));
 		}
+	}
+	for (size_t i = 0; i < STATS_N_LATENCIES; i++) {
+		move_one(stats_latency_at(&to->latencies, i),
+			 stats_latency_at(&own->private_latencies, i));
 	}
 }
 
@@ -179,8 +193,8 @@ void stats_claim(struct stats *stats)
 			 "no room for the statistics of this process: they are private");
 	} else {
 		block = stats_block_at(&own->file.shm, (unsigned)own->block);
-		count_in(stats, block->stripes);
-		move_private(own, block->stripes);
+		count_in(stats, block->stripes, &block->latencies);
+		move_private(own, block);
 		stats_fold(&own->file, STATS_LOOKS);
 	}
 	errno = saved;
@@ -227,8 +241,16 @@ void stats_child(struct stats *stats)
 					      memory_order_relaxed);
 		}
 	}
+	for (size_t i = 0; i < STATS_N_LATENCIES; i++) {
+		_Atomic uint64_t *at = stats_latency_at(&own->private_latencies, i);
+
+		/* Mostly a page of the parent's that nobody has to copy. */
+		if (atomic_load_explicit(at, memory_order_relaxed)) {
+			atomic_store_explicit(at, 0, memory_order_relaxed);
+		}
+	}
 	stats_stripes_child();
-	count_in(stats, own->private_counts);
+	count_in(stats, own->private_counts, &own->private_latencies);
 	own->block = NO_BLOCK;
 	stats_fold_child();
 }
@@ -255,8 +277,8 @@ void stats_leave(struct stats *stats)
 	}
 	/* A child of a fork that we were not told of uses its parent's block. */
 	if (own->block != NO_BLOCK && own->file.self.pid == getpid()) {
-		move_private(own, stats_block_at(&own->file.shm, (unsigned)own->block)->stripes);
-		count_in(stats, own->private_counts);
+		move_private(own, stats_block_at(&own->file.shm, (unsigned)own->block));
+		count_in(stats, own->private_counts, &own->private_latencies);
 		stats_block_end(&own->file, (unsigned)own->block);
 		own->block = NO_BLOCK;
 		stats->file = NULL;

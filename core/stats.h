@@ -26,9 +26,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/latency.h"
 #include "layers/counters.h"
+#include "layers/redis.h"
 
-#define STATS_FORMAT 3
+#define STATS_FORMAT 4
 #define STATS_BLOCKS_MAX 1024
 #define STATS_STRIPES 16 /* of a block: one for all threads, and for so many less one */
 #define STATS_LAYERS_MAX 3
@@ -44,6 +46,24 @@ struct stats_counts {
 		layers[STATS_LAYERS_MAX];	    /* memory, memcached, redis: fixed places */
 	_Atomic uint64_t calls[STATS_CALLS_MAX];    /* by enum of shim/api.def */
 	_Atomic uint64_t passed[STATS_REASONS_MAX]; /* by enum of shim/reasons.def */
+};
+
+/* What is timed of a layer: reads of one key, of several, and writes. */
+enum stats_operation { STATS_GET, STATS_MGET, STATS_WRITE, STATS_OPERATIONS };
+
+extern const char *const stats_operation_names[STATS_OPERATIONS];
+
+/*
+ * How long a layer took, of some operations chosen at random (core/timing.h).  One per
+ * process: so few are timed that its threads need no stripes.
+ */
+struct stats_latency {
+	_Atomic uint64_t sum_ns;
+	_Atomic uint64_t buckets[LATENCY_BUCKETS];
+};
+
+struct stats_latencies {
+	struct stats_latency of[STATS_LAYERS_MAX][STATS_OPERATIONS];
 };
 
 enum stats_layer { STATS_MEMORY, STATS_MEMCACHED, STATS_REDIS };
@@ -66,12 +86,6 @@ struct stats_names {
 struct stats_file; /* the mapping; core/stats_file.h */
 
 /* One per process. */
-/* What the domain's processes say of their Redis together. */
-struct stats_redis {
-	_Atomic uint64_t
-		unmarked; /* keys that it has yet to hear of, and servers that are unclean */
-};
-
 struct stats {
 	/*
 	 * Where this process counts now.  All these are exchanged by
@@ -81,9 +95,10 @@ struct stats {
 	 */
 	struct stats_counts *counts;			 /* STATS_STRIPES of them */
 	struct layer_counters *layers[STATS_LAYERS_MAX]; /* into counts[0] */
-	struct stats_redis *redis; /* the domain's; private where the file is */
-	struct stats_file *file;   /* NULL where private, also for want of a block */
-	const char *why;	   /* the file cannot be had: the end of a sentence; else NULL */
+	struct stats_latencies *latencies;
+	struct redis_seen *redis; /* the domain's; private where the file is */
+	struct stats_file *file;  /* NULL where private, also for want of a block */
+	const char *why;	  /* the file cannot be had: the end of a sentence; else NULL */
 };
 
 /*

@@ -86,16 +86,20 @@ struct stats_head {
 	_Atomic uint64_t folder;
 	_Atomic uint64_t folds;
 	_Atomic uint64_t next_look; /* index; folder only */
-	struct stats_redis redis;
+	struct redis_seen redis;
 	_Atomic uint64_t owners[STATS_BLOCKS_MAX];
 	/* Not 0: the block has memory and may be touched.  Set once, for good. */
 	_Atomic uint8_t backed[STATS_BLOCKS_MAX];
-	struct stats_counts totals[2];
+	struct stats_sums {
+		struct stats_counts counts;
+		struct stats_latencies latencies;
+	} totals[2];
 };
 
 struct stats_block {
 	_Atomic uint64_t n_command; /* bytes; stored after them */
 	_Atomic uint64_t command[STATS_COMMAND_MAX / sizeof(uint64_t)];
+	struct stats_latencies latencies;
 	/* The first so many have memory and may be touched; only grows. */
 	_Atomic uint64_t n_stripes;
 	struct stats_counts stripes[STATS_STRIPES];
@@ -110,10 +114,13 @@ struct stats_block {
 	((sizeof(struct stats_block) + STATS_PAGE_BYTES - 1) / STATS_PAGE_BYTES * STATS_PAGE_BYTES)
 #define STATS_FILE_BYTES (STATS_HEAD_BYTES + (size_t)STATS_BLOCKS_MAX * STATS_BLOCK_BYTES)
 
+/* What a process takes that has one thread: the latencies, mostly. */
+#define STATS_BLOCK_MIN_BYTES ((size_t)6 * STATS_PAGE_BYTES)
+
 _Static_assert(offsetof(struct stats_block, stripes) +
 			       STATS_STRIPES_MIN * sizeof(struct stats_counts) <=
-		       STATS_PAGE_BYTES,
-	       "a process with one thread takes one page");
+		       STATS_BLOCK_MIN_BYTES,
+	       "it does take no more");
 _Static_assert(PROCESS_WORD_BITS + STATS_OWNER_BITS <= 64, "a process fits into an owner word");
 
 struct stats_file {
@@ -142,6 +149,22 @@ _Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "counters are plain
 static inline _Atomic uint64_t *stats_count_at(struct stats_counts *counts, size_t i)
 {
 	return (_Atomic uint64_t *)counts + i;
+}
+
+#define STATS_N_LATENCIES (sizeof(struct stats_latencies) / sizeof(uint64_t))
+
+/* These and the latencies behind them. */
+#define STATS_N_NUMBERS (STATS_N_COUNTS + STATS_N_LATENCIES)
+
+static inline _Atomic uint64_t *stats_latency_at(struct stats_latencies *latencies, size_t i)
+{
+	return (_Atomic uint64_t *)latencies + i;
+}
+
+static inline _Atomic uint64_t *stats_sum_at(struct stats_sums *sums, size_t i)
+{
+	return i < STATS_N_COUNTS ? stats_count_at(&sums->counts, i)
+				  : stats_latency_at(&sums->latencies, i - STATS_N_COUNTS);
 }
 
 /* Number i of the block, over all stripes. */

@@ -66,6 +66,10 @@ uint64_t stats_block_count(struct stats_block *block, size_t i)
 {
 	uint64_t n = 0;
 
+	if (i >= STATS_N_COUNTS) {
+		return atomic_load_explicit(stats_latency_at(&block->latencies, i - STATS_N_COUNTS),
+					    memory_order_acquire);
+	}
 	for (uint64_t stripe = 0; stripe < n_stripes(block); stripe++) {
 		/* Acquire: whoever sees a zero of a later fold also sees that it took place. */
 		n += atomic_load_explicit(stats_count_at(&block->stripes[stripe], i),
@@ -74,7 +78,7 @@ uint64_t stats_block_count(struct stats_block *block, size_t i)
 	return n;
 }
 
-static void zero_stripes(struct stats_block *block)
+static void zero_counts(struct stats_block *block)
 {
 	for (uint64_t stripe = 0; stripe < n_stripes(block); stripe++) {
 		for (size_t i = 0; i < STATS_N_COUNTS; i++) {
@@ -82,6 +86,10 @@ static void zero_stripes(struct stats_block *block)
 			atomic_store_explicit(stats_count_at(&block->stripes[stripe], i), 0,
 					      memory_order_release);
 		}
+	}
+	for (size_t i = 0; i < STATS_N_LATENCIES; i++) {
+		atomic_store_explicit(stats_latency_at(&block->latencies, i), 0,
+				      memory_order_release);
 	}
 }
 
@@ -93,7 +101,7 @@ static void free_block(struct stats_file *file, unsigned i)
 
 	if (atomic_load_explicit(&head->backed[i], memory_order_acquire)) {
 		atomic_store_explicit(&block->n_command, 0, memory_order_release);
-		zero_stripes(block);
+		zero_counts(block);
 	}
 	atomic_store_explicit(&head->owners[i], STATS_OWNER_FREE, memory_order_release);
 }
@@ -147,26 +155,26 @@ static unsigned mark(struct stats_file *file, uint64_t number, unsigned n_looks)
 	return n;
 }
 
-static void copy_total(struct stats_counts *to, struct stats_counts *from)
+static void copy_total(struct stats_sums *to, struct stats_sums *from)
 {
-	for (size_t j = 0; j < STATS_N_COUNTS; j++) {
+	for (size_t j = 0; j < STATS_N_NUMBERS; j++) {
 		/* Release: a reader that sees it also sees that its own total is past. */
 		atomic_store_explicit(
-			stats_count_at(to, j),
-			atomic_load_explicit(stats_count_at(from, j), memory_order_relaxed),
+			stats_sum_at(to, j),
+			atomic_load_explicit(stats_sum_at(from, j), memory_order_relaxed),
 			memory_order_release);
 	}
 }
 
-static void add_block(struct stats_counts *to, struct stats_block *from)
+static void add_block(struct stats_sums *to, struct stats_block *from)
 {
-	for (size_t j = 0; j < STATS_N_COUNTS; j++) {
+	for (size_t j = 0; j < STATS_N_NUMBERS; j++) {
 		uint64_t n = stats_block_count(from, j);
 
 		if (n && stats_count_adds(j)) {
 			/* No other process writes here: the two steps need not be one. */
-			n += atomic_load_explicit(stats_count_at(to, j), memory_order_relaxed);
-			atomic_store_explicit(stats_count_at(to, j), n, memory_order_release);
+			n += atomic_load_explicit(stats_sum_at(to, j), memory_order_relaxed);
+			atomic_store_explicit(stats_sum_at(to, j), n, memory_order_release);
 		}
 	}
 }
@@ -175,7 +183,7 @@ static void add_block(struct stats_counts *to, struct stats_block *from)
 static void add_and_free(struct stats_file *file, uint64_t number)
 {
 	struct stats_head *head = file->head;
-	struct stats_counts *total = &head->totals[number % 2];
+	struct stats_sums *total = &head->totals[number % 2];
 	uint64_t folding = stats_owner_word(STATS_OWNER_FOLDING, number);
 
 	copy_total(total, &head->totals[(number + 1) % 2]);
@@ -313,7 +321,7 @@ static int claim_locked(struct stats_file *file)
 	}
 	block = stats_block_at(&file->shm, (unsigned)i);
 	/* A thread of the process before may have ended an addition after it was folded. */
-	zero_stripes(block);
+	zero_counts(block);
 	write_command(block, &file->self);
 	return i;
 }

@@ -9,8 +9,7 @@
 /* Each try is lost only to a fold that ended while the blocks were copied. */
 #define TRIES_MAX 1000
 
-_Static_assert(sizeof(struct stats_values) <= sizeof(struct stats_counts), "the same numbers");
-_Static_assert(sizeof(struct stats_values) == STATS_N_COUNTS * sizeof(uint64_t), "all of them");
+_Static_assert(sizeof(struct stats_values) == STATS_N_NUMBERS * sizeof(uint64_t), "all of them");
 
 /* A block as found. */
 struct found {
@@ -29,16 +28,16 @@ static uint64_t *value_at(struct stats_values *values, size_t i)
 	return (uint64_t *)values + i;
 }
 
-static void copy_total(struct stats_values *to, struct stats_counts *from)
+static void copy_total(struct stats_values *to, struct stats_sums *from)
 {
-	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
-		*value_at(to, i) = load(stats_count_at(from, i));
+	for (size_t i = 0; i < STATS_N_NUMBERS; i++) {
+		*value_at(to, i) = load(stats_sum_at(from, i));
 	}
 }
 
 static void copy_counts(struct stats_values *to, struct stats_block *from)
 {
-	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
+	for (size_t i = 0; i < STATS_N_NUMBERS; i++) {
 		*value_at(to, i) = stats_block_count(from, i);
 	}
 }
@@ -90,7 +89,7 @@ static bool copy_blocks(const struct shm *shm, struct stats_values *total, struc
 
 static void add_values(struct stats_values *to, struct stats_values *from, bool gauges)
 {
-	for (size_t i = 0; i < STATS_N_COUNTS; i++) {
+	for (size_t i = 0; i < STATS_N_NUMBERS; i++) {
 		if (gauges || stats_count_adds(i)) {
 			*value_at(to, i) += *value_at(from, i);
 		}
@@ -137,6 +136,7 @@ static void copy_head(struct stats_snapshot *snapshot, const struct stats_head *
 	snapshot->n_reasons =
 		head->n_reasons < STATS_REASONS_MAX ? head->n_reasons : STATS_REASONS_MAX;
 	snapshot->redis_unmarked = load(&head->redis.unmarked);
+	snapshot->redis_open = load(&head->redis.open) != 0;
 }
 
 static enum stats_status take(const struct shm *shm, struct found *found,

@@ -16,7 +16,7 @@
 
 #include "core/stats.h"
 
-/* struct stats_counts, and layer_counters, as plain numbers in the same order. */
+/* struct stats_counts, layer_counters and stats_latencies as plain numbers in the same order. */
 struct stats_layer_values {
 #define COUNTER(name, help) uint64_t name;
 #define GAUGE(name, help) uint64_t name;
@@ -29,6 +29,7 @@ struct stats_values {
 	struct stats_layer_values layers[STATS_LAYERS_MAX];
 	uint64_t calls[STATS_CALLS_MAX];
 	uint64_t passed[STATS_REASONS_MAX];
+	struct latency_values latencies[STATS_LAYERS_MAX][STATS_OPERATIONS];
 };
 
 struct stats_process {
@@ -47,6 +48,7 @@ struct stats_snapshot {
 	struct stats_process *processes;
 	struct stats_values total; /* these and all that ended; items and bytes of these only */
 	uint64_t redis_unmarked;   /* keys that Redis has yet to hear of */
+	bool redis_open;	   /* it failed and is left alone */
 };
 
 enum stats_status {

@@ -8,17 +8,22 @@
 #include "core/budget.h"
 #include "core/expiry.h"
 #include "core/open_writes.h"
+#include "core/timing.h"
 
 /* memcached counts a flush's delay in its own seconds, up to one early or late. */
 #define FLUSH_SPREAD_NS (2 * CLOCK_NS_PER_S)
 
-/* Flushes the layers with this capability. */
-static void flush_layers(struct tower *tower, unsigned capability)
+bool tower_layer_is_off(const struct tower *tower, const struct tower_layer *layer)
+{
+	return layer->ops->capabilities & ~LAYER_AUTHORITY & slots_off(tower->slots);
+}
+
+static void flush_private(struct tower *tower)
 {
 	for (uint8_t i = 0; i < tower->n_layers; i++) {
 		const struct tower_layer *at = &tower->layers[i];
 
-		if ((at->ops->capabilities & capability) && at->ops->flush) {
+		if ((at->ops->capabilities & LAYER_PRIVATE) && at->ops->flush) {
 			at->ops->flush(at->layer);
 		}
 	}
@@ -31,7 +36,7 @@ static void follow_flushes(struct tower *tower)
 	uint64_t followed = atomic_load_explicit(&tower->flushes, memory_order_relaxed);
 
 	if (followed != now && atomic_compare_exchange_strong(&tower->flushes, &followed, now)) {
-		flush_layers(tower, LAYER_PRIVATE);
+		flush_private(tower);
 	}
 }
 
@@ -61,6 +66,9 @@ void tower_keep_up(struct tower *tower)
 {
 	const struct tower_layer *deep = tower_deep(tower);
 
+	if (deep && deep->ops->set_off) {
+		deep->ops->set_off(deep->layer, tower_layer_is_off(tower, deep));
+	}
 	slots_settle_old(tower->slots);
 	if (slots_flush_due(tower->slots)) {
 		if (deep) {
@@ -90,9 +98,16 @@ static void pass_over_changed(struct tower *tower, struct layer_batch *batch)
 	}
 }
 
-/* Items that were hits of layer `at` and not known as such yet. */
-static void sign_hits(struct layer_batch *batch, uint8_t at, size_t before)
+static struct layer_counters *counters_of(const struct tower *tower, uint8_t at)
 {
+	return tower->stats->layers[tower->layers[at].stats];
+}
+
+/* Items that were hits of layer `at` and not known as such yet. */
+static void sign_hits(struct tower *tower, struct layer_batch *batch, uint8_t at, size_t before)
+{
+	uint64_t n_bytes = 0;
+
 	if (batch->n_hits == before) {
 		return;
 	}
@@ -101,8 +116,31 @@ static void sign_hits(struct layer_batch *batch, uint8_t at, size_t before)
 
 		if (item->answer == LAYER_HIT && item->layer == UINT8_MAX) {
 			item->layer = at;
+			n_bytes += item->n_value;
 		}
 	}
+	counter_add(&counters_of(tower, at)->hit_bytes, n_bytes);
+}
+
+/* Whether the layer will be asked anything. */
+static bool has_question(const struct layer_batch *batch, unsigned capabilities)
+{
+	for (size_t i = 0; i < batch->n_items; i++) {
+		const struct layer_item *item = &batch->items[i];
+
+		if ((capabilities & LAYER_AUTHORITY) ||
+		    (item->slot != LAYER_SLOT_BUSY &&
+		     (item->answer == LAYER_MISS ||
+		      (item->answer != LAYER_HIT && !(capabilities & LAYER_DEEP))))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static enum stats_operation operation_of(const struct layer_batch *batch)
+{
+	return batch->n_items > 1 ? STATS_MGET : STATS_GET;
 }
 
 static void ask(struct tower *tower, struct layer_batch *batch, uint8_t at)
@@ -110,15 +148,57 @@ static void ask(struct tower *tower, struct layer_batch *batch, uint8_t at)
 	const struct tower_layer *layer = &tower->layers[at];
 	size_t before = batch->n_hits;
 
+	if (tower_layer_is_off(tower, layer)) {
+		return;
+	}
 	if (layer->ops->capabilities & LAYER_DEEP) {
 		pass_over_changed(tower, batch);
 	}
-	layer->ops->get(layer->layer, batch);
-	sign_hits(batch, at, before);
+	if (batch->timed && has_question(batch, layer->ops->capabilities)) {
+		int64_t began = clock_now_ns();
+
+		layer->ops->get(layer->layer, batch);
+		timing_record(tower->stats, layer->stats, operation_of(batch),
+			      clock_now_ns() - began + batch->submit_ns);
+	} else {
+		layer->ops->get(layer->layer, batch);
+	}
+	batch->submit_ns = 0;
+	sign_hits(tower, batch, at, before);
 }
 
-bool tower_peek(struct tower *tower, const struct layer_key *key, bool want_cas,
-		const struct layer_allocator *allocator, struct layer_item *ret)
+/* Sends the authority what is still to be asked. */
+static bool submit(struct tower *tower, struct layer_batch *batch)
+{
+	const struct tower_layer *authority = &tower->layers[tower->authority];
+	int64_t began;
+	bool sent;
+
+	if (!batch->timed) {
+		return authority->ops->submit(authority->layer, batch);
+	}
+	began = clock_now_ns();
+	sent = authority->ops->submit(authority->layer, batch);
+	batch->submit_ns = clock_now_ns() - began;
+	return sent;
+}
+
+/* Of requests for several keys, what memory has spared. */
+static void count_batch(struct tower *tower, const struct layer_batch *batch)
+{
+	struct layer_counters *counters = counters_of(tower, 0);
+
+	if (batch->n_items > 1 && batch->n_hits) {
+		counter_add(&counters->batch_hits, batch->n_hits);
+		counter_add(&counters->batches, batch->n_hits == batch->n_items);
+	}
+}
+
+/* Sets the slot of *ret; whether it is a hit. */
+__attribute__((always_inline)) static inline bool peek(const struct tower *tower,
+						       const struct layer_key *key, bool want_cas,
+						       const struct layer_allocator *allocator,
+						       struct layer_item *ret)
 {
 	const struct tower_layer *first = &tower->layers[0];
 	uint64_t followed = atomic_load_explicit(&tower->flushes, memory_order_relaxed);
@@ -131,6 +211,31 @@ bool tower_peek(struct tower *tower, const struct layer_key *key, bool want_cas,
 	return ret->answer == LAYER_HIT;
 }
 
+/* The clock takes as long as a hit does: that is taken away. */
+__attribute__((noinline, cold)) static bool peek_timed(const struct tower *tower,
+						       const struct layer_key *key, bool want_cas,
+						       const struct layer_allocator *allocator,
+						       struct layer_item *ret)
+{
+	int64_t before = clock_now_ns();
+	int64_t began = clock_now_ns();
+	bool hit = peek(tower, key, want_cas, allocator, ret);
+	int64_t took = clock_now_ns() - began;
+
+	if (ret->answer != LAYER_UNASKED) {
+		timing_record(tower->stats, tower->layers[0].stats, STATS_GET,
+			      took - (began - before));
+	}
+	return hit;
+}
+
+bool tower_peek(struct tower *tower, const struct layer_key *key, bool want_cas,
+		const struct layer_allocator *allocator, struct layer_item *ret)
+{
+	return timing_hit() ? peek_timed(tower, key, want_cas, allocator, ret)
+			    : peek(tower, key, want_cas, allocator, ret);
+}
+
 bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 {
 	const struct tower_layer *authority = &tower->layers[tower->authority];
@@ -138,6 +243,7 @@ bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 	bool peeked = batch->n_items == 1 && batch->items[0].answer == LAYER_MISS;
 
 	tower_keep_up(tower);
+	batch->timed = timing_walk();
 	for (size_t i = 0; i < batch->n_items; i++) {
 		struct layer_item *item = &batch->items[i];
 
@@ -150,10 +256,9 @@ bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 	while (batch->at < tower->authority) {
 		ask(tower, batch, batch->at++);
 	}
-	if (batch->n_hits < batch->n_items && authority->ops->submit) {
-		return authority->ops->submit(authority->layer, batch);
-	}
-	return true;
+	count_batch(tower, batch);
+	return batch->n_hits == batch->n_items || authority->ops->submit == NULL ||
+	       submit(tower, batch);
 }
 
 /* memcached does not say when a value ends; writers of the domain did. */
@@ -196,7 +301,7 @@ void tower_read_end(struct tower *tower, struct layer_batch *batch)
 	for (uint8_t i = 0; i + 1 < batch->at; i++) {
 		const struct tower_layer *layer = &tower->layers[i];
 
-		if (layer->ops->fill) {
+		if (layer->ops->fill && !tower_layer_is_off(tower, layer)) {
 			layer->ops->fill(layer->layer, batch, i);
 		}
 	}

@@ -25,6 +25,7 @@
 struct tower_layer {
 	const struct layer_ops *ops;
 	struct layer *layer;
+	enum stats_layer stats; /* where it counts */
 };
 
 struct tower {
@@ -78,6 +79,12 @@ void tower_leave(void);
  * call; NULL where it is wrong or tower is disabled.
  */
 const struct config *tower_config(void);
+
+/* Whether the domain's operator has switched the tower off as a whole. */
+static inline bool tower_is_off(const struct tower *tower)
+{
+	return slots_off(tower->slots) & LAYER_AUTHORITY;
+}
 
 /*
  * A read of one key in the first layer, where nothing else is to be done before.

@@ -10,6 +10,9 @@
 /* What time and other processes have changed since the last call. */
 void tower_keep_up(struct tower *tower);
 
+/* Whether an operator has switched the layer off. */
+bool tower_layer_is_off(const struct tower *tower, const struct tower_layer *layer);
+
 /* The deep layer, or NULL where there is none. */
 const struct tower_layer *tower_deep(const struct tower *tower);
 

@@ -8,15 +8,27 @@
 #include "core/budget.h"
 #include "core/expiry.h"
 #include "core/open_writes.h"
+#include "core/timing.h"
 
-/* Private layers, after the slot was left. */
+/*
+ * Private layers, after the slot was left.  What one that is switched off holds
+ * is void, because the slot has changed.
+ */
 static void tell(struct tower *tower, const struct layer_write *write)
 {
 	for (uint8_t i = 0; i < tower->n_layers; i++) {
 		const struct tower_layer *layer = &tower->layers[i];
+		int64_t began;
 
-		if (layer->ops->capabilities & LAYER_PRIVATE) {
-			layer->ops->written(layer->layer, write);
+		if (!(layer->ops->capabilities & LAYER_PRIVATE) ||
+		    tower_layer_is_off(tower, layer)) {
+			continue;
+		}
+		began = write->timed ? clock_now_ns() : 0;
+		layer->ops->written(layer->layer, write);
+		if (write->timed && write->outcome == LAYER_DONE) {
+			timing_record(tower->stats, layer->stats, STATS_WRITE,
+				      clock_now_ns() - began);
 		}
 	}
 }
@@ -57,9 +69,25 @@ static bool bring_back(struct tower *tower, struct layer_write *write,
 static void call(struct tower *tower, struct layer_write *write)
 {
 	const struct tower_layer *authority = &tower->layers[tower->authority];
+	int64_t began = write->timed ? clock_now_ns() : 0;
 
 	authority->ops->write(authority->layer, write);
 	write->again = true;
+	if (write->timed && write->outcome != LAYER_UNSENT) {
+		timing_record(tower->stats, authority->stats, STATS_WRITE, clock_now_ns() - began);
+	}
+}
+
+/* A step of the deeper layer. */
+static void step(const struct tower_layer *deep,
+		 void (*operation)(struct layer *, struct layer_write *), struct layer_write *write)
+{
+	int64_t began = write->timed ? clock_now_ns() : 0;
+
+	operation(deep->layer, write);
+	if (write->timed) {
+		write->deep_ns += clock_now_ns() - began;
+	}
 }
 
 static bool creates(const struct layer_write *write)
@@ -95,10 +123,10 @@ static void call_beside(struct tower *tower, const struct tower_layer *deep,
 		call(tower, write);
 		return;
 	}
-	deep->ops->mark(deep->layer, write);
+	step(deep, deep->ops->mark, write);
 	write->no_create = creates(write);
 	call(tower, write);
-	deep->ops->marked(deep->layer, write);
+	step(deep, deep->ops->marked, write);
 	if (!write->absent) {
 		return;
 	}
@@ -156,7 +184,10 @@ static void leave(struct tower *tower, struct layer_write *write, const struct s
 	}
 	if (deep) {
 		write->alone = write->slot != LAYER_SLOT_BUSY && !slots_flush_pending(tower->slots);
-		deep->ops->commit(deep->layer, write);
+		step(deep, deep->ops->commit, write);
+		if (write->timed && outcome == LAYER_DONE) {
+			timing_record(tower->stats, deep->stats, STATS_WRITE, write->deep_ns);
+		}
 	}
 	budget_keep(tower);
 	tell(tower, write);
@@ -168,6 +199,7 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 	struct slots_ticket ticket;
 
 	tower_keep_up(tower);
+	write->timed = timing_walk();
 	if (write->changes_expiry) {
 		write->exptime = expiry_cap(write->exptime, tower->config.memcached_ttl);
 	}

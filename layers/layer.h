@@ -85,8 +85,10 @@ struct layer_batch {
 	bool want_cas; /* an answer without the server's own CAS id is none */
 	bool probe;    /* only whether it is there: no value need come, nothing is filled */
 	struct layer_allocator allocator;
-	void *program; /* what the authority needs; nobody else looks at it */
-	uint8_t at;    /* tower.c: where the walk stands */
+	void *program;	   /* what the authority needs; nobody else looks at it */
+	uint8_t at;	   /* tower.c: where the walk stands */
+	bool timed;	   /* tower.c: this walk's latencies are kept */
+	int64_t submit_ns; /* tower.c: what submit() took, where it is timed */
 };
 
 enum layer_verb {
@@ -148,6 +150,10 @@ struct layer_write {
 	enum layer_found found;
 	bool created; /* the counter was not there in any layer, and was made */
 	bool alone;   /* for commit: no other write and no flush overlapped this one */
+
+	bool timed;	 /* tower_write.c: this write's latencies are kept */
+	int64_t deep_ns; /* tower_write.c: what the program waited for the deep layer, where timed
+			  */
 };
 
 enum layer_capability {
@@ -261,6 +267,12 @@ struct layer_ops {
 	/* A flush was announced for these; and: its time has come. */
 	void (*flush_later)(struct layer *layer, const char *const *servers, size_t n);
 	void (*flush_due)(struct layer *layer);
+
+	/*
+	 * LAYER_DEEP: whether its operator has switched it off.  Then it behaves as
+	 * where its server does not answer, without asking.  Optional.
+	 */
+	void (*set_off)(struct layer *layer, bool off);
 
 	/* Frees everything; NULL in *layer afterwards.  NULL is accepted. */
 	void (*close)(struct layer **layer);

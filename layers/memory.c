@@ -197,6 +197,7 @@ static enum layer_answer memory_peek(struct layer *layer, const struct layer_key
 	}
 	memory_word_use(found.at, found.word, layer->uses_max);
 	counter_add(&(*layer->counters)->hits, 1);
+	counter_add(&(*layer->counters)->hit_bytes, ret->n_value);
 	return LAYER_HIT;
 }
 

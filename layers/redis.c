@@ -176,6 +176,11 @@ void redis_abandon(void *shared, uint64_t process)
 	redis_shared_abandon(shared, process);
 }
 
+static void redis_set_off(struct layer *layer, bool off)
+{
+	redis_pool_set_off(layer->pool, off);
+}
+
 const struct layer_ops redis_ops = {
 	.name = "redis",
 	.capabilities = LAYER_SHARED | LAYER_DEEP,
@@ -189,6 +194,7 @@ const struct layer_ops redis_ops = {
 	.flush_servers = redis_flush,
 	.flush_later = redis_flush_later,
 	.flush_due = redis_flush_due,
+	.set_off = redis_set_off,
 	.close = redis_close,
 	.abandoned = redis_abandoned,
 	.prepare = redis_prepare,

@@ -38,6 +38,13 @@
 
 struct redis_shared; /* redis_shared.h */
 
+/* The Redis of a domain, for onlookers. */
+struct redis_seen {
+	_Atomic uint64_t
+		unmarked;      /* keys that it has yet to hear of, and servers that are unclean */
+	_Atomic uint64_t open; /* the breaker is: 1, or 0 */
+};
+
 struct redis_options {
 	const char *url;	   /* redis://[user:password@]host:port/db, unix:///path?db=N */
 	const char *password_file; /* NULL or empty: the url's; first line without its newline */
@@ -50,8 +57,8 @@ struct redis_options {
 	unsigned max_connections;
 	uint64_t min_item_bytes; /* values outside are marked, not stored */
 	uint64_t max_item_bytes;
-	_Atomic uint64_t *unmarked; /* kept up to date for onlookers; NULL: nobody looks */
-	bool marks_only;	    /* commits store nothing */
+	struct redis_seen *seen; /* kept up to date; NULL: nobody looks */
+	bool marks_only;	 /* commits store nothing */
 	bool outsider; /* not in the domain's table: reads and stores nothing, only marks */
 };
 

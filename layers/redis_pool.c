@@ -25,7 +25,9 @@ struct redis_pool {
 	struct lock lock;     /* guards: in_use of every connection */
 	bool taken_to_fork;   /* between prepare and parent of a fork */
 	pthread_cond_t freed; /* a connection was put back */
+	atomic_bool off;      /* by its operator */
 	struct redis_breaker breaker;
+	struct redis_seen *seen; /* or NULL */
 	struct layer_counters **counters;
 	struct redis_url url;
 	_Atomic(struct redis_addresses *) addresses; /* NULL: not asked for yet */
@@ -96,6 +98,7 @@ struct redis_pool *redis_pool_open(const struct redis_options *options, struct r
 		.patience_ns = options->timeout_ns,
 	};
 	pool->counters = counters;
+	pool->seen = options->seen;
 	pool->connect_timeout_ns = options->connect_timeout_ns;
 	pool->max_reply_bytes = max_reply_bytes(options);
 	pool->n_connections = n;
@@ -190,6 +193,13 @@ static void log_failure(const struct redis_pool *pool, enum redis_wire_status st
 		 (long long)(pool->breaker.retry_ns / CLOCK_NS_PER_MS));
 }
 
+static void say_open(const struct redis_pool *pool, bool open)
+{
+	if (pool->seen) {
+		gauge_set(&pool->seen->open, open);
+	}
+}
+
 static void failed(struct redis_pool *pool, enum redis_wire_status status,
 		   const struct redis_wire *wire)
 {
@@ -198,6 +208,7 @@ static void failed(struct redis_pool *pool, enum redis_wire_status status,
 		counter_add(&(*pool->counters)->timeouts, 1);
 	}
 	if (redis_breaker_failed(&pool->breaker, status != REDIS_WIRE_TIMEOUT)) {
+		say_open(pool, true);
 		log_failure(pool, status, wire);
 	}
 }
@@ -395,13 +406,22 @@ static bool connection_make(struct redis_pool *pool, struct redis_connection *co
 	return status == REDIS_WIRE_OK;
 }
 
+void redis_pool_set_off(struct redis_pool *pool, bool off)
+{
+	/* Looked at first: all threads have this in their cache. */
+	if (atomic_load_explicit(&pool->off, memory_order_relaxed) != off) {
+		atomic_store_explicit(&pool->off, off, memory_order_relaxed);
+	}
+}
+
 struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int64_t deadline_ns)
 {
 	struct redis_connection *connection;
 	enum redis_breaker_answer answer;
 	int cancel_state;
 
-	if (redis_breaker_rests(&pool->breaker)) {
+	if (atomic_load_explicit(&pool->off, memory_order_relaxed) ||
+	    redis_breaker_rests(&pool->breaker)) {
 		return NULL;
 	}
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
@@ -453,6 +473,7 @@ void redis_pool_put(struct redis_pool *pool, struct redis_connection *connection
 			connection->knows_scripts = false;
 		}
 		if (redis_breaker_answered(&pool->breaker, connection->is_probe)) {
+			say_open(pool, false);
 			log_line(LOG_LEVEL_WARN, "redis: answers again");
 		}
 	}

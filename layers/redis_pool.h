@@ -71,8 +71,11 @@ uint64_t redis_pool_hash(const struct redis_pool *pool);
 /* No connection may be in use.  NULL in *pool afterwards. */
 void redis_pool_close(struct redis_pool **pool);
 
+/* Switched off, it gives no connection; every call says so, or not. */
+void redis_pool_set_off(struct redis_pool *pool, bool off);
+
 /*
- * A connection ready for use, or NULL: the breaker is open, none is free (and
+ * A connection ready for use, or NULL: it is off, the breaker is open, none is free (and
  * none became so until the deadline, where `wait`), or connecting failed.
  */
 struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int64_t deadline_ns);

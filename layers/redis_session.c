@@ -22,13 +22,13 @@ void redis_say_unmarked(const struct layer *layer)
 {
 	uint64_t n = redis_shared_n_unmarked(layer->shared);
 
-	if (layer->options.unmarked == NULL) {
+	if (layer->options.seen == NULL) {
 		return;
 	}
 	for (unsigned i = 0; i < REDIS_SERVERS_MAX; i++) {
 		n += redis_server_unclean(&layer->shared->servers[i]) != 0;
 	}
-	gauge_set(layer->options.unmarked, n);
+	gauge_set(&layer->options.seen->unmarked, n);
 }
 
 struct redis_place *redis_session_place(struct layer *layer, const char *server)

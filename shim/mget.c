@@ -96,7 +96,8 @@ static enum shim_reason add_items(struct shim_results *results, const struct shi
 }
 
 /* Why the request goes to the real function as it is; else *ret_results is ready for the walk. */
-static enum shim_reason prepare(struct shim_state *state, const struct memcached_read *read,
+static enum shim_reason prepare(const struct tower *tower, struct shim_state *state,
+				const struct memcached_read *read,
 				const struct shim_request *request,
 				struct shim_results **ret_results)
 {
@@ -126,7 +127,7 @@ static enum shim_reason prepare(struct shim_state *state, const struct memcached
 	/* The binary protocol sends CAS ids with every result, asked for or not. */
 	results->batch.want_cas =
 		read->handle->flags.support_cas || read->handle->flags.binary_protocol;
-	reason = add_items(results, state, request);
+	reason = shim_unless_off(tower, read->handle, add_items(results, state, request));
 	if (reason != REASON_none) {
 		results_give(state, results);
 		return reason;
@@ -192,7 +193,7 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 		return real_mget(read, request);
 	}
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
-	reason = prepare(state, read, request, &results);
+	reason = prepare(tower, state, read, request, &results);
 	if (reason == REASON_none) {
 		shim_drop_results(state);
 		rc = walk(tower, state, results, request);

@@ -25,8 +25,9 @@ static void program_free(void *owner, void *bytes)
 }
 
 /* Why a read must go to the real function as it is, or REASON_none. */
-static enum shim_reason prepare(struct shim_state *state, const struct memcached_read *read,
-				const char *key, size_t n_key, struct shim_key *ret_key)
+static enum shim_reason prepare(const struct tower *tower, struct shim_state *state,
+				const struct memcached_read *read, const char *key, size_t n_key,
+				struct shim_key *ret_key)
 {
 	if (state == NULL) {
 		return REASON_handles;
@@ -37,7 +38,9 @@ static enum shim_reason prepare(struct shim_state *state, const struct memcached
 	if (shim_has_unread(state, read->handle)) {
 		return REASON_unread;
 	}
-	return shim_item_read(state, read->handle, read->group, read->n_group, key, n_key, ret_key);
+	return shim_unless_off(tower, read->handle,
+			       shim_item_read(state, read->handle, read->group, read->n_group, key,
+					      n_key, ret_key));
 }
 
 /* A real read sends what was buffered, drops what was unread, and waits for an answer. */
@@ -141,7 +144,7 @@ static char *get_prepared(struct tower *tower, struct memcached_read *read, cons
 {
 	struct shim_state *state = shim_state(tower, read->handle);
 	struct shim_key at;
-	enum shim_reason reason = prepare(state, read, key, n_key, &at);
+	enum shim_reason reason = prepare(tower, state, read, key, n_key, &at);
 	char *value;
 
 	if (reason == REASON_none) {
@@ -207,7 +210,7 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 		return real_exist(read, key, n_key);
 	}
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
-	reason = prepare(state, read, key, n_key, &item);
+	reason = prepare(tower, state, read, key, n_key, &item);
 	if (reason == REASON_none && read->by_key) {
 		/* Unlike a get, it takes an empty group key for one. */
 		reason = shim_item(state, read->handle, read->group, read->n_group, key, n_key,

@@ -97,6 +97,19 @@ void shim_resume(unsigned paused);
 struct tower *shim_at_once(void);
 
 void shim_count(struct tower *tower, enum shim_call call);
+
+/*
+ * The reason, or REASON_disabled where there is none but the tower is switched off.
+ * The real get may store a value with a get-failure trigger, which must enter its slot.
+ */
+static inline enum shim_reason shim_unless_off(const struct tower *tower,
+					       const memcached_st *handle, enum shim_reason reason)
+{
+	return reason == REASON_none && tower_is_off(tower) && !handle->get_key_failure
+		       ? REASON_disabled
+		       : reason;
+}
+
 void shim_count_passed(struct tower *tower, enum shim_reason reason);
 
 /* --- handles.c --- */

@@ -224,6 +224,29 @@ static bool await_ends(struct run *run)
 
 /* --- disturbances --- */
 
+/* One `tower disable` or `enable`, of a layer or everything, at a time. */
+static void switch_something(struct run *run)
+{
+	const char *command = rand() % 2 ? "disable" : "enable";
+	static const char *const layers[] = { NULL, "memory", "redis" };
+	bool deep = run->variant->traits & VARIANT_DEEP;
+	const char *layer = layers[rand() % (deep ? 3 : 2)];
+	char tower[PATH_MAX];
+
+	if (run->switching > 0 && waitpid(run->switching, NULL, WNOHANG) == 0) {
+		return;
+	}
+	snprintf(tower, sizeof(tower), "%.*s/tower",
+		 (int)(strrchr(run->library, '/') - run->library), run->library);
+	run->switching = fork();
+	if (run->switching == 0) {
+		freopen("/dev/null", "w", stdout);
+		setenv("TOWER_NAME", run->domain, 1);
+		execl(tower, "tower", command, layer, (char *)NULL);
+		_exit(EXIT_FAILURE);
+	}
+}
+
 static void kill_one(struct run *run)
 {
 	unsigned number = (unsigned)rand() % run->variant->n_workers;
@@ -276,6 +299,9 @@ static void disturb(struct run *run)
 	}
 	if (traits & VARIANT_STOPS) {
 		stop_one(run, now);
+	}
+	if ((traits & VARIANT_SWITCHES) && rand() % 4 == 0) {
+		switch_something(run);
 	}
 	if ((traits & VARIANT_HANGS) && run->server_stopped_until_ns == 0 && rand() % 60 == 0) {
 		server_kill(run->server, SIGSTOP);
@@ -401,6 +427,9 @@ static bool go_on(struct run *run)
 	}
 	continue_stopped(run, UINT64_MAX);
 	deep_calm(&run->deep);
+	if (run->switching > 0) {
+		waitpid(run->switching, NULL, 0);
+	}
 	return true;
 }
 

@@ -31,6 +31,7 @@ struct run {
 	uint64_t server_stopped_until_ns;
 	struct deep deep; /* of a variant with Redis */
 	pid_t evictor;
+	pid_t switching; /* the last `tower disable` or `enable`; 0: none so far */
 	unsigned kills;
 	unsigned broken; /* workers that ended by themselves */
 };

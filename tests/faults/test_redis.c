@@ -34,7 +34,7 @@
 
 static struct server *server;
 static struct redis_shared shared;
-static _Atomic uint64_t unmarked;
+static struct redis_seen seen;
 static struct layer_counters counts;
 static struct layer_counters *counters = &counts;
 static char url[256];
@@ -52,7 +52,7 @@ static void plain_free(void *owner, void *bytes)
 static int setup_empty(void **state)
 {
 	memset((void *)&shared, 0, sizeof(shared));
-	unmarked = 0;
+	memset(&seen, 0, sizeof(seen));
 	memset(&counts, 0, sizeof(counts));
 	return 0;
 }
@@ -84,7 +84,7 @@ static struct redis_options options_of(int64_t timeout_ns)
 		.breaker_retry_ns = RETRY_NS,
 		.max_connections = 4,
 		.max_item_bytes = 1 << 20,
-		.unmarked = &unmarked,
+		.seen = &seen,
 	};
 }
 
@@ -226,7 +226,7 @@ static void expect_clean(bool clean)
 	unsigned n = n_unclean() + redis_shared_n_unmarked(&shared);
 
 	assert_int_equal(n == 0, clean);
-	assert_int_equal(unmarked, n);
+	assert_int_equal(seen.unmarked, n);
 }
 
 /* Until the layer can be asked again: breakers and cleaning take their time. */

@@ -49,8 +49,8 @@ static int set_up(void **state)
 	memset(&layer, 0, sizeof(layer));
 	tower.config.memory_host_max_bytes = HOST_BYTES;
 	tower.config.memory_max_bytes = OWN_BYTES;
-	tower.layers[0] = (struct tower_layer){ &with_budget, &layer };
-	tower.layers[1] = (struct tower_layer){ &without_budget, NULL };
+	tower.layers[0] = (struct tower_layer){ &with_budget, &layer, STATS_MEMORY };
+	tower.layers[1] = (struct tower_layer){ &without_budget, NULL, STATS_MEMCACHED };
 	tower.n_layers = 2;
 	tower.stats = stats_open(path, "unit", &names);
 	clock_fake(START_NS, 1700000000);

@@ -129,7 +129,8 @@ static void assert_fails(int status, int expected, const char *words)
 
 static void test_help_and_version__on_stdout(void **state)
 {
-	static const char *const commands[] = { "run", "check-config", "stat" };
+	static const char *const commands[] = { "run", "check-config", "stat",	"metrics",
+						"key", "disable",      "enable" };
 
 	(void)state;
 	assert_exit(RUN("--help"), 0);
@@ -165,6 +166,32 @@ static void test_wrong_usage__exits_2(void **state)
 	assert_fails(RUN("run", "-o", "memory.tll=1s", "true"), 2, "no such key");
 	assert_fails(RUN("run", "-o", "memory.ttl=5x", "true"), 2, "not a time");
 	assert_fails(RUN("check-config", "-omemory.ttl"), 2, "no value");
+	assert_fails(RUN("stat", "--watch", "soon"), 2, "not 'soon'");
+	assert_fails(RUN("stat", "--watch=0"), 2, "1ms to 1h");
+}
+
+static void test_switch__says_what_is_off_now(void **state)
+{
+	char path[PATH_MAX];
+
+	(void)state;
+	snprintf(path, sizeof(path), "coherence.path=%s", in_folder("slots"));
+	assert_exit(RUN("disable", "-o", path, "-o", "tower.name=x"), 0);
+	assert_string_equal(output, "domain x: switched off\n");
+	assert_string_equal(errors, "");
+	assert_exit(RUN("enable", "redis", "-o", path), 0);
+	assert_string_equal(output, "domain default: memory is switched off\n");
+	assert_exit(RUN("disable", "redis", "-o", path), 0);
+	assert_string_equal(output, "domain default: memory and redis are switched off\n");
+	assert_exit(RUN("enable", "memory", "-o", path), 0);
+	assert_string_equal(output, "domain default: redis is switched off\n");
+	assert_exit(RUN("enable", "-o", path), 0);
+	assert_string_equal(output, "domain default: everything is switched on\n");
+	assert_fails(RUN("disable", "-o", path, "-o", "coherence.slots=1024"), 1, "slots: ");
+	assert_fails(RUN("disable", "-o", "coherence.mode=none"), 1, "TOWER_DISABLE=1");
+	assert_fails(RUN("disable", "memcached"), 2, "\"memcached\" cannot be switched");
+	assert_fails(RUN("enable", "redis", "memory"), 2, "\"memory\" not understood");
+	unlink(in_folder("slots"));
 }
 
 static void test_too_many_options__are_refused(void **state)
@@ -389,6 +416,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_help_and_version__on_stdout),
 		cmocka_unit_test(test_wrong_usage__exits_2),
+		cmocka_unit_test(test_switch__says_what_is_off_now),
 		cmocka_unit_test(test_too_many_options__are_refused),
 		cmocka_unit_test(test_check_config__prints_file_environment_and_options),
 		cmocka_unit_test(test_wrong_configuration__exits_1_and_starts_nothing),

@@ -105,6 +105,83 @@ static void test_second_opening__finds_the_same_table(void **state)
 	slots_close(&two);
 }
 
+/* --- the switch --- */
+
+static unsigned switch_table(unsigned off, unsigned on)
+{
+	const struct slots_options options = { .path = path, .n = 16, .group = SHM_NO_GROUP };
+	const char *why;
+	unsigned now;
+
+	assert_true(slots_switch(&options, off, on, &now, &why));
+	assert_int_equal(slots_switched_off(&options), now);
+	return now;
+}
+
+static void test_switch__is_seen_at_once_and_by_those_that_come(void **state)
+{
+	struct slots *one = open_table(16, SHM_NO_GROUP);
+	struct slots *two;
+	uint64_t token = slots_load(one, 3);
+
+	assert_int_equal(slots_off(one), 0);
+	assert_true(slots_peek(one, 3, 0) == token);
+	assert_int_equal(switch_table(LAYER_PRIVATE, 0), LAYER_PRIVATE);
+	assert_int_equal(switch_table(LAYER_SHARED, 0), LAYER_PRIVATE | LAYER_SHARED);
+	two = open_table(16, SHM_NO_GROUP);
+	assert_int_equal(slots_off(one), LAYER_PRIVATE | LAYER_SHARED);
+	assert_int_equal(slots_off(two), LAYER_PRIVATE | LAYER_SHARED);
+	assert_true(slots_peek(one, 3, 0) == LAYER_SLOT_BUSY);
+	assert_true(slots_load(one, 3) == token);
+	assert_int_equal(switch_table(0, LAYER_PRIVATE), LAYER_SHARED);
+	assert_int_equal(switch_table(0, LAYER_SHARED), 0);
+	assert_true(slots_peek(one, 3, 0) == token);
+	slots_close(&one);
+	slots_close(&two);
+}
+
+/* The flushes that are counted in the same word stay what they are. */
+static void test_switch_between_flushes__loses_none(void **state)
+{
+	struct slots *slots = open_table(16, SHM_NO_GROUP);
+	struct slots_ticket ticket;
+
+	slots_flush(slots);
+	slots_enter(slots, 3, CLOCK_NEVER, &ticket);
+	switch_table(LAYER_PRIVATE | LAYER_SHARED | LAYER_AUTHORITY, 0);
+	assert_int_equal(slots_flushes(slots), 1);
+	assert_true(slots_leave(slots, &ticket) == slots_load(slots, 3));
+	slots_flush(slots);
+	assert_int_equal(slots_flushes(slots), 2);
+	switch_table(0, LAYER_PRIVATE | LAYER_SHARED | LAYER_AUTHORITY);
+	assert_true(slots_peek(slots, 3, 2) == slots_load(slots, 3));
+	slots_close(&slots);
+}
+
+static void test_switch_before_any_process__makes_the_table(void **state)
+{
+	struct slots *slots;
+
+	switch_table(LAYER_PRIVATE, 0);
+	slots = open_table(16, SHM_NO_GROUP);
+	assert_non_null(slots);
+	assert_int_equal(slots_off(slots), LAYER_PRIVATE);
+	slots_close(&slots);
+}
+
+static void test_switch_of_a_foreign_table__is_refused(void **state)
+{
+	const struct slots_options options = { .path = path, .n = 4096, .group = SHM_NO_GROUP };
+	const char *why = NULL;
+	unsigned now = 77;
+
+	make_table();
+	assert_false(slots_switch(&options, LAYER_PRIVATE, 0, &now, &why));
+	assert_non_null(why);
+	assert_int_equal(now, 77);
+	assert_int_equal(slots_switched_off(&options), 0);
+}
+
 static void test_table_of_another_format__is_refused(void **state)
 {
 	uint32_t format = SLOTS_FORMAT + 1;
@@ -386,6 +463,10 @@ int main(void)
 		TEST(test_new_table__is_private_to_the_user),
 		TEST(test_table_of_a_group__is_open_to_it),
 		TEST(test_second_opening__finds_the_same_table),
+		TEST(test_switch__is_seen_at_once_and_by_those_that_come),
+		TEST(test_switch_between_flushes__loses_none),
+		TEST(test_switch_before_any_process__makes_the_table),
+		TEST(test_switch_of_a_foreign_table__is_refused),
 		TEST(test_table_of_another_format__is_refused),
 		TEST(test_table_of_another_size__is_refused),
 		TEST(test_truncated_table__is_refused),

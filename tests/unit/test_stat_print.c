@@ -12,9 +12,13 @@
 #include <cmocka.h>
 
 /* Unit tests are linked without the command line tool. */
+#include "cli/arguments.c"
 #include "cli/json.c"
+#include "cli/snapshot.c"
 #include "cli/stat.c"
+#include "cli/stat_json.c"
 #include "cli/stat_print.c"
+#include "cli/switch.c"
 
 static const struct stat_filter everything;
 static const struct cli_options no_options;
@@ -137,6 +141,7 @@ static void test_table__has_shares_of_all_reads_and_only_layers_in_use(void **st
 		"            0        0        3     1.5K\n"
 		"  memcached             20        5    20.0%        0         0        0        0"
 		"            0        0        0        0\n"
+		"  memory saved 75 round trips to memcached, and 0 bytes of values\n"
 		"  calls\n"
 		"    memcached_get                                      100\n"
 		"\n");
@@ -146,6 +151,7 @@ static void test_table__ends_with_the_total(void **state)
 {
 	const char *text = table_of(sample(), &everything);
 
+	assert_memory_equal(text, "domain unit, 2 processes, everything is switched on\n\n", 52);
 	assert_contains(text, "process 18  idle\n");
 	assert_contains(text, "total of domain unit, ended processes included\n");
 	assert_contains(text, "1000000000075");
@@ -168,7 +174,65 @@ static void test_unmarked_writes__are_said(void **state)
 
 	snapshot->redis_unmarked = 12;
 	assert_contains(table_of(snapshot, &everything), "yet to hear of  12\n");
-	assert_contains(json_of(snapshot, &everything), "\"redis\":{\"unmarked\":12}}\n");
+	assert_contains(json_of(snapshot, &everything), "\"unmarked\":12}}\n");
+}
+
+static void test_latencies__are_said_in_units_that_fit(void **state)
+{
+	struct stats_snapshot *snapshot = sample();
+	struct latency_values *gets = &snapshot->total.latencies[STATS_MEMORY][STATS_GET];
+
+	gets->buckets[latency_bucket(60)] = 991;
+	gets->buckets[latency_bucket(2000000)] = 9;
+	snapshot->n_processes = 0;
+	snapshot->total.latencies[STATS_REDIS][STATS_WRITE].buckets[latency_bucket(40000)] = 1;
+	assert_contains(table_of(snapshot, &everything),
+			"  latency                p50       p90       p99     p99.9\n"
+			"  memory get            62ns      63ns      63ns     2.1ms\n"
+			"  redis write         41.0us    41.0us    41.0us    41.0us\n");
+	assert_contains(json_of(snapshot, &everything),
+			"\"get_ns\":{\"timed\":1000,\"p50\":62,\"p90\":63,\"p99\":63,"
+			"\"p99.9\":");
+}
+
+static void test_saved__counts_a_batch_once(void **state)
+{
+	struct stats_snapshot *snapshot = sample();
+	struct stats_layer_values *memory = &snapshot->total.layers[STATS_MEMORY];
+
+	memory->hits = 1010;
+	memory->batch_hits = 1000;
+	memory->batches = 9;
+	memory->hit_bytes = 3 << 20;
+	assert_contains(table_of(snapshot, &everything),
+			"memory saved 19 round trips to memcached, and 3.0M of values\n");
+	assert_contains(json_of(snapshot, &everything),
+			"\"saved\":{\"round_trips\":19,\"bytes\":3145728}");
+}
+
+static void test_state__is_said(void **state)
+{
+	struct stats_snapshot *snapshot = sample();
+	struct stat_filter filter = { .off = LAYER_PRIVATE | LAYER_SHARED };
+	struct config config;
+	char why[CONFIG_WHY_MAX];
+
+	assert_int_equal(config_load(&config, NULL, why), CONFIG_OK);
+	assert_int_equal(config_option(&config, "tower.layers=memory,memcached,redis", why),
+			 CONFIG_OK);
+	assert_int_equal(config_option(&config, "redis.url=redis://:geheim@h:1/0", why), CONFIG_OK);
+	filter.config = &config;
+	snapshot->redis_open = true;
+	assert_contains(table_of(snapshot, &filter), "memory and redis are switched off\n");
+	assert_contains(table_of(snapshot, &filter),
+			"redis failed and is left alone for a while\n");
+	assert_contains(table_of(snapshot, &filter), "memory.max_bytes=16M  ");
+	assert_contains(table_of(snapshot, &filter), "redis.url=redis://:***@h:1/0  ");
+	assert_contains(json_of(snapshot, &filter), "\"off\":[\"memory\",\"redis\"]");
+	assert_contains(json_of(snapshot, &filter), "\"redis\":{\"breaker\":\"open\",");
+	filter.off = LAYER_PRIVATE | LAYER_SHARED | LAYER_AUTHORITY;
+	assert_contains(table_of(snapshot, &filter), "2 processes, switched off\n");
+	assert_contains(json_of(snapshot, &filter), "\"off\":[\"memory\",\"tower\",\"redis\"]");
 }
 
 static void test_layer_filter__shows_that_layer_alone(void **state)
@@ -192,9 +256,13 @@ static void test_hostile_command__does_not_reach_the_terminal(void **state)
 	assert_contains(table_of(snapshot, &everything), "process 17  a?[2Jb???\n");
 }
 
+#define NO_TIME "{\"timed\":0,\"p50\":0,\"p90\":0,\"p99\":0,\"p99.9\":0}"
+#define NOTHING_SAVED ",\"saved\":{\"round_trips\":0,\"bytes\":0}"
 #define ZEROS                                                                                      \
-	"\"hits\":0,\"misses\":0,\"fills\":0,\"rejected\":0,\"evictions\":0,\"expired\":0,"        \
-	"\"invalidated\":0,\"errors\":0,\"timeouts\":0,\"items\":0,\"bytes\":0}"
+	"\"hits\":0,\"misses\":0,\"hit_bytes\":0,\"batch_hits\":0,\"batches\":0,\"fills\":0,"      \
+	"\"rejected\":0,\"evictions\":0,\"expired\":0,"                                            \
+	"\"invalidated\":0,\"errors\":0,\"timeouts\":0,\"items\":0,\"bytes\":0,"                   \
+	"\"get_ns\":" NO_TIME ",\"mget_ns\":" NO_TIME ",\"write_ns\":" NO_TIME "}"
 #define ZERO_LAYERS                                                                                \
 	"\"layers\":[{\"name\":\"memory\"," ZEROS ",{\"name\":\"memcached\"," ZEROS                \
 	",{\"name\":\"redis\"," ZEROS "]"
@@ -205,12 +273,13 @@ static void test_json__is_as_documented(void **state)
 	const struct stat_filter filter = { .pid = 18 };
 
 	memset(snapshot->total.layers, 0, sizeof(snapshot->total.layers));
-	assert_string_equal(json_of(snapshot, &filter),
-			    "{\"version\":1,\"domain\":\"unit\",\"processes\":[{\"pid\":18,"
-			    "\"command\":\"idle\"," ZERO_LAYERS ",\"calls\":{},\"passed\":{}}],"
-			    "\"total\":{" ZERO_LAYERS ",\"calls\":{\"memcached_get\":100,"
-			    "\"memcached_set\":4},\"passed\":{\"too_long\":9}},"
-			    "\"redis\":{\"unmarked\":0}}\n");
+	assert_string_equal(
+		json_of(snapshot, &filter),
+		"{\"version\":1,\"domain\":\"unit\",\"off\":[],\"processes\":[{\"pid\":18,"
+		"\"command\":\"idle\"," ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}}],"
+		"\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{\"memcached_get\":100,"
+		"\"memcached_set\":4},\"passed\":{\"too_long\":9}},"
+		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0}}\n");
 	assert_contains(json_of(sample(), &everything),
 			"\"processes\":[{\"pid\":17,\"command\":\"php-fpm\",\"layers\":[{\"name\":"
 			"\"memory\",\"hits\":75,\"misses\":25,");
@@ -309,15 +378,16 @@ static void test_wrong_arguments__are_usage_and_print_nothing(void **state)
 
 static void test_no_file__nothing_has_run(void **state)
 {
-	char text[4096];
+	char text[8192];
 
 	assert_int_equal(RUN(text, "--layer", "memory"), CLI_OK);
-	assert_string_equal(text, "nothing has run in domain unit yet\n");
+	assert_string_equal(text,
+			    "nothing has run in domain unit yet; everything is switched on\n");
 	assert_int_equal(RUN(text, "--json"), CLI_OK);
-	assert_string_equal(
-		text, "{\"version\":1,\"domain\":\"unit\",\"processes\":[],\"total\":{" ZERO_LAYERS
-		      ",\"calls\":{},\"passed\":{}},"
-		      "\"redis\":{\"unmarked\":0}}\n");
+	assert_string_equal(text,
+			    "{\"version\":1,\"domain\":\"unit\",\"off\":[],\"processes\":[],"
+			    "\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}},"
+			    "\"redis\":{\"breaker\":\"closed\",\"unmarked\":0}}\n");
 	assert_int_equal(access(stats_file_path, F_OK), -1);
 	assert_int_equal(n_errors, 0);
 	assert_int_equal(RUN(text, "--pid", "1"), CLI_FAILED);
@@ -377,6 +447,9 @@ int main(void)
 		TEST(test_table__ends_with_the_total),
 		TEST(test_process_without_reads__has_no_share),
 		TEST(test_unmarked_writes__are_said),
+		TEST(test_latencies__are_said_in_units_that_fit),
+		TEST(test_saved__counts_a_batch_once),
+		TEST(test_state__is_said),
 		TEST(test_layer_filter__shows_that_layer_alone),
 		TEST(test_hostile_command__does_not_reach_the_terminal),
 		TEST(test_json__is_as_documented),

@@ -589,7 +589,7 @@ static int mount_small(const char *size)
 
 static int run_on_full_file_system(void)
 {
-	return mount_small("size=64k") == 0 ? fill_the_file_system() : 20;
+	return mount_small("size=128k") == 0 ? fill_the_file_system() : 20;
 }
 
 static void test_full_file_system__is_private_without_a_signal(void **state)
@@ -643,7 +643,7 @@ static int run_on_old_kernel(void)
 	long n_page = sysconf(_SC_PAGESIZE);
 	void *page;
 
-	if (mount_small("size=64k") != 0 || refuse_populating() != 0) {
+	if (mount_small("size=128k") != 0 || refuse_populating() != 0) {
 		return 20;
 	}
 	page = mmap(NULL, (size_t)n_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,

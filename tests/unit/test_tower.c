@@ -1,13 +1,15 @@
 /* Does the walk ask, fill and tell its layers as layer.h promises?  With layers that only remember.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
-#include <pthread.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -43,6 +45,7 @@ struct layer {
 	enum layer_found found;
 	bool busy_when_announced;
 	bool fails_to_recall;
+	bool off;
 };
 
 static struct tower tower;
@@ -218,6 +221,11 @@ static void flush_later(struct layer *layer, const char *const *servers, size_t 
 	strcat(layer->calls, "f");
 }
 
+static void set_off(struct layer *layer, bool off)
+{
+	layer->off = off;
+}
+
 static void flush_due(struct layer *layer)
 {
 	layer->flushes++;
@@ -272,6 +280,7 @@ static const struct layer_ops deep_fake = {
 	.flush_servers = flush_servers,
 	.flush_later = flush_later,
 	.flush_due = flush_due,
+	.set_off = set_off,
 };
 
 static struct slots_doubts *doubts;
@@ -280,20 +289,27 @@ static void no_free(void *owner, void *bytes)
 {
 }
 
+static char folder[64];
+static char path[80];
+
 static int setup(void **state)
 {
-	const struct slots_options options = { .n = 64, .group = SHM_NO_GROUP };
+	const struct slots_options options = { .path = path, .n = 64, .group = SHM_NO_GROUP };
 	const char *why;
 
+	snprintf(folder, sizeof(folder), "/dev/shm/tower-test-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/table", folder);
 	memset(&memory, 0, sizeof(memory));
 	memset(&authority, 0, sizeof(authority));
 	memset(&deep, 0, sizeof(deep));
 	memset(&tower, 0, sizeof(tower));
 	authority_fake.submit = NULL;
+	tower.stats = stats_open(NULL, "unit", &(struct stats_names){ .n_calls = 0 });
 	tower.slots = slots_open(&options, &why);
-	tower.layers[0] = (struct tower_layer){ &memory_fake, &memory };
-	tower.layers[1] = (struct tower_layer){ &authority_fake, &authority };
-	tower.layers[2] = (struct tower_layer){ &deep_fake, &deep };
+	tower.layers[0] = (struct tower_layer){ &memory_fake, &memory, STATS_MEMORY };
+	tower.layers[1] = (struct tower_layer){ &authority_fake, &authority, STATS_MEMCACHED };
+	tower.layers[2] = (struct tower_layer){ &deep_fake, &deep, STATS_REDIS };
 	tower.n_layers = 3;
 	tower.authority = 1;
 	clock_fake(1000 * CLOCK_NS_PER_S, 1700000000);
@@ -306,8 +322,10 @@ static int teardown(void **state)
 	clock_fake(10000 * CLOCK_NS_PER_S, 1700000000);
 	slots_settle_old(tower.slots);
 	slots_close(&tower.slots);
+	stats_close(&tower.stats);
 	clock_fake(0, 0);
-	return 0;
+	unlink(path);
+	return rmdir(folder);
 }
 
 static struct layer_item read_one(const char *key)
@@ -817,6 +835,206 @@ static void test_value_of_the_authority__ends_when_a_writer_said(void **state)
 	assert_true(read_one("b").deadline_ns == CLOCK_NEVER);
 }
 
+/* --- latencies --- */
+
+static uint64_t timed(enum stats_layer layer, enum stats_operation operation)
+{
+	const struct stats_latency *latency = &tower.stats->latencies->of[layer][operation];
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+		n += latency->buckets[i];
+	}
+	return n;
+}
+
+/* So many that some are timed, whatever chance says. */
+#define MANY 2000
+
+static void test_reads__are_timed_in_the_layers_that_were_asked(void **state)
+{
+	authority.has = true;
+	for (unsigned i = 0; i < MANY; i++) {
+		read_one("a");
+	}
+	assert_in_range(timed(STATS_MEMCACHED, STATS_GET), MANY / 16, MANY / 4);
+	assert_int_equal(timed(STATS_MEMORY, STATS_GET), timed(STATS_MEMCACHED, STATS_GET));
+	assert_int_equal(timed(STATS_REDIS, STATS_GET), 0);
+	assert_int_equal(timed(STATS_MEMCACHED, STATS_MGET) + timed(STATS_MEMCACHED, STATS_WRITE),
+			 0);
+}
+
+static void test_peeks__are_timed_where_they_asked(void **state)
+{
+	const struct layer_key key = key_of("a");
+	struct layer_item item = { .key = key };
+
+	memory.has = true;
+	for (unsigned i = 0; i < 10 * MANY; i++) {
+		assert_true(tower_peek(&tower, &key, false, NULL, &item));
+	}
+	assert_in_range(timed(STATS_MEMORY, STATS_GET), 10 * MANY / 128, 10 * MANY / 32);
+	slots_flush_later(tower.slots, clock_now_ns(), CLOCK_NEVER - 1);
+	tower.stats->latencies->of[STATS_MEMORY][STATS_GET] = (struct stats_latency){ 0 };
+	for (unsigned i = 0; i < 10 * MANY; i++) {
+		assert_false(tower_peek(&tower, &key, false, NULL, &item));
+	}
+	assert_int_equal(timed(STATS_MEMORY, STATS_GET), 0);
+}
+
+static bool submit_for_5_ms(struct layer *layer, struct layer_batch *batch)
+{
+	clock_fake(clock_now_ns() + 5 * CLOCK_NS_PER_MS, 1700000000);
+	return true;
+}
+
+/* The time of the program between the two halves is not the layer's. */
+static void test_batch__is_timed_without_what_the_program_does_between(void **state)
+{
+	const struct stats_latency *latency =
+		&tower.stats->latencies->of[STATS_MEMCACHED][STATS_MGET];
+
+	authority_fake.submit = submit_for_5_ms;
+	for (unsigned i = 0; i < MANY; i++) {
+		struct layer_item items[2] = { { .key = key_of("a") }, { .key = key_of("b") } };
+		struct layer_batch batch = { .items = items, .n_items = 2 };
+
+		assert_true(tower_read_begin(&tower, &batch));
+		clock_fake(clock_now_ns() + CLOCK_NS_PER_S, 1700000000);
+		tower_read_end(&tower, &batch);
+	}
+	assert_in_range(timed(STATS_MEMCACHED, STATS_MGET), MANY / 16, MANY / 4);
+	assert_int_equal(latency->buckets[latency_bucket(5000000)],
+			 timed(STATS_MEMCACHED, STATS_MGET));
+	assert_int_equal(timed(STATS_MEMCACHED, STATS_GET), 0);
+}
+
+static void test_writes__are_timed_where_something_was_sent(void **state)
+{
+	for (unsigned i = 0; i < MANY; i++) {
+		write_one("a", LAYER_DONE);
+	}
+	assert_in_range(timed(STATS_MEMCACHED, STATS_WRITE), MANY / 16, MANY / 4);
+	assert_int_equal(timed(STATS_REDIS, STATS_WRITE), timed(STATS_MEMCACHED, STATS_WRITE));
+	for (unsigned i = 0; i < MANY; i++) {
+		write_one("a", LAYER_UNSENT);
+	}
+	assert_in_range(timed(STATS_MEMCACHED, STATS_WRITE), MANY / 16, MANY / 4);
+}
+
+/* --- what memory spares --- */
+
+static void test_bytes_of_hits__are_counted_by_layer(void **state)
+{
+	strcpy(authority.value, "12345");
+	authority.has = true;
+	read_one("a");
+	read_one("a");
+	strcpy(deep.value, "123");
+	authority.has = false;
+	deep.has = true;
+	read_one("a");
+	assert_int_equal(tower.stats->layers[STATS_MEMCACHED]->hit_bytes, 10);
+	assert_int_equal(tower.stats->layers[STATS_REDIS]->hit_bytes, 3);
+	assert_int_equal(tower.stats->layers[STATS_MEMORY]->hit_bytes, 0);
+}
+
+static void get_first_of_batch(struct layer *layer, struct layer_batch *batch)
+{
+	answer(layer, batch, &batch->items[0]);
+}
+
+static void test_batches__count_where_all_of_them_was_above(void **state)
+{
+	struct layer_ops ops = memory_fake;
+	const struct layer_counters *counters = tower.stats->layers[STATS_MEMORY];
+
+	tower.layers[0].ops = &ops;
+	memory.has = true;
+	for (unsigned i = 0; i < 2; i++) {
+		struct layer_item items[2] = { { .key = key_of("a") }, { .key = key_of("b") } };
+		struct layer_batch batch = { .items = items, .n_items = 2 };
+
+		assert_true(tower_read_begin(&tower, &batch));
+		assert_int_equal(counters->batches, 1);
+		assert_int_equal(counters->batch_hits, 2 + i);
+		ops.get = get_first_of_batch;
+	}
+	read_one("a");
+	assert_int_equal(counters->batch_hits, 3);
+}
+
+/* --- switched off --- */
+
+static void switch_layers(unsigned off, unsigned on)
+{
+	const struct slots_options options = { .path = path, .n = 64, .group = SHM_NO_GROUP };
+	const char *why;
+	unsigned now;
+
+	assert_true(slots_switch(&options, off, on, &now, &why));
+}
+
+static void test_memory_switched_off__is_not_asked_filled_or_told(void **state)
+{
+	const struct layer_key key = key_of("a");
+	struct layer_item item = { .key = key };
+
+	memory.has = true;
+	authority.has = true;
+	switch_layers(LAYER_PRIVATE, 0);
+	assert_false(tower_is_off(&tower));
+	assert_false(tower_peek(&tower, &key, false, NULL, &item));
+	assert_int_equal(item.answer, LAYER_UNASKED);
+	assert_int_equal(read_one("a").layer, 1);
+	write_one("a", LAYER_DONE);
+	assert_int_equal(memory.gets + memory.peeks + memory.fills + memory.told, 0);
+	assert_string_equal(deep.calls, "amwMc");
+	assert_false(deep.off);
+	switch_layers(0, LAYER_PRIVATE);
+	assert_true(tower_peek(&tower, &key, false, NULL, &item));
+}
+
+static void test_write_while_memory_is_off__changes_the_slot(void **state)
+{
+	const struct layer_key key = key_of("a");
+	uint64_t before = slots_load(tower.slots, key.hash);
+
+	switch_layers(LAYER_PRIVATE, 0);
+	write_one("a", LAYER_DONE);
+	switch_layers(0, LAYER_PRIVATE);
+	assert_true(slots_load(tower.slots, key.hash) != before);
+	assert_true(slots_load(tower.slots, key.hash) != LAYER_SLOT_BUSY);
+}
+
+static void test_redis_switched_off__is_not_read_and_told_so(void **state)
+{
+	deep.has = true;
+	switch_layers(LAYER_SHARED, 0);
+	assert_int_equal(read_one("a").answer, LAYER_MISS);
+	assert_true(deep.off);
+	assert_int_equal(deep.gets, 0);
+	/* It keeps account of what it does not hear of. */
+	write_one("a", LAYER_DONE);
+	assert_string_equal(deep.calls, "amwMc");
+	switch_layers(0, LAYER_SHARED);
+	assert_int_equal(read_one("a").layer, 2);
+	assert_false(deep.off);
+}
+
+static void test_all_switched_off__leaves_the_authority(void **state)
+{
+	memory.has = true;
+	deep.has = true;
+	switch_layers(LAYER_PRIVATE | LAYER_SHARED | LAYER_AUTHORITY, 0);
+	assert_true(tower_is_off(&tower));
+	assert_int_equal(read_one("a").answer, LAYER_MISS);
+	authority.has = true;
+	assert_int_equal(read_one("a").layer, 1);
+	assert_int_equal(write_one("a", LAYER_DONE).outcome, LAYER_DONE);
+	assert_int_equal(memory.gets + deep.gets, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -894,6 +1112,27 @@ int main(void)
 			test_peek__is_nothing_where_the_first_layer_has_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_value_of_the_authority__ends_when_a_writer_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reads__are_timed_in_the_layers_that_were_asked,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_peeks__are_timed_where_they_asked, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_batch__is_timed_without_what_the_program_does_between, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_writes__are_timed_where_something_was_sent,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bytes_of_hits__are_counted_by_layer, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_batches__count_where_all_of_them_was_above,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_memory_switched_off__is_not_asked_filled_or_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_while_memory_is_off__changes_the_slot,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_redis_switched_off__is_not_read_and_told_so,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_switched_off__leaves_the_authority, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_change__tells_all_layers_to_forget, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_change_with_an_expiry__is_noted_for_readers,

@@ -1,0 +1,148 @@
+#include "cli/metrics_server.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "cli/cli.h"
+
+#define CONNECTIONS_MAX 16
+#define TIMEOUT_S 10
+#define HOST_MAX 256
+
+struct server {
+	metrics_page_fn *page;
+	const void *owner;
+};
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *text,
+			      size_t n, enum MHD_ResponseMemoryMode mode, const char *type)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(n, text, mode);
+	enum MHD_Result result;
+
+	if (response == NULL) {
+		if (mode == MHD_RESPMEM_MUST_FREE) {
+			free(text);
+		}
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	result = MHD_queue_response(connection, status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status,
+				   const char *text)
+{
+	/* Only read, though the type does not say so. */
+	return answer(connection, status, (char *)(uintptr_t)text, strlen(text),
+		      MHD_RESPMEM_PERSISTENT, "text/plain; charset=utf-8");
+}
+
+static enum MHD_Result handle(void *owner, struct MHD_Connection *connection, const char *url,
+			      const char *method, const char *version, const char *upload,
+			      size_t *n_upload, void **request)
+{
+	const struct server *server = owner;
+	char *text;
+	size_t n;
+
+	(void)version;
+	(void)upload;
+	(void)n_upload;
+	(void)request;
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+		return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET\n");
+	}
+	if (strcmp(url, "/") == 0) {
+		return answer_text(connection, MHD_HTTP_OK, "tower: see /metrics\n");
+	}
+	if (strcmp(url, "/metrics") != 0) {
+		return answer_text(connection, MHD_HTTP_NOT_FOUND, "there is only /metrics\n");
+	}
+	text = server->page(server->owner, &n);
+	if (text == NULL) {
+		return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+				   "the statistics cannot be read\n");
+	}
+	return answer(connection, MHD_HTTP_OK, text, n, MHD_RESPMEM_MUST_FREE,
+		      "text/plain; version=0.0.4; charset=utf-8");
+}
+
+/* False where it is no address and port; what is wrong is then on stderr. */
+static bool resolve(const char *text, struct addrinfo **ret)
+{
+	const struct addrinfo hints = {
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+		.ai_socktype = SOCK_STREAM,
+	};
+	const char *colon = strrchr(text, ':');
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	char host[HOST_MAX];
+	int error;
+
+	if (n == 0 || n >= sizeof(host)) {
+		cli_error("metrics: --listen takes ADDRESS:PORT, like 127.0.0.1:9410, not '%s'",
+			  text);
+		return false;
+	}
+	if (text[0] == '[' && text[n - 1] == ']') {
+		text++;
+		n -= 2;
+	}
+	snprintf(host, sizeof(host), "%.*s", (int)n, text);
+	error = getaddrinfo(host, colon + 1, &hints, ret);
+	if (error) {
+		cli_error("metrics: --listen %s%s: %s", host, colon, gai_strerror(error));
+	}
+	return error == 0;
+}
+
+static struct MHD_Daemon *start(const struct addrinfo *address, struct server *server)
+{
+	unsigned flags =
+		MHD_USE_AUTO_INTERNAL_THREAD | (address->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+
+	return MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_SOCK_ADDR,
+				address->ai_addr, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+				MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S, MHD_OPTION_END);
+}
+
+int metrics_serve(const char *address, metrics_page_fn *page, const void *owner)
+{
+	struct server server = { page, owner };
+	const union MHD_DaemonInfo *info;
+	struct MHD_Daemon *daemon;
+	struct addrinfo *found;
+	sigset_t ends;
+	int ending;
+
+	if (!resolve(address, &found)) {
+		return CLI_USAGE;
+	}
+	/* Before there is a second thread, which then has it so, too. */
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+	daemon = start(found, &server);
+	freeaddrinfo(found);
+	if (daemon == NULL) {
+		cli_error("metrics: cannot listen on %s: %s", address, strerror(errno));
+		return CLI_FAILED;
+	}
+	info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
+	printf("http://%.*s:%u/metrics\n", (int)(strrchr(address, ':') - address), address,
+	       info ? info->port : 0);
+	fflush(stdout);
+	sigwait(&ends, &ending);
+	MHD_stop_daemon(daemon);
+	return CLI_OK;
+}
