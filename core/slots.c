@@ -50,6 +50,7 @@ void slots_lay_out(struct slots *slots, const struct slots_options *options, str
 	size_t n_ends = n / SLOTS_PER_ENDS;
 
 	slots->mask = n - 1;
+	slots->n_extra = options->n_extra;
 	slots->records_offset = ends_offset + page_up(n_ends * sizeof(*slots->ends));
 	slots->marks_offset =
 		slots->records_offset + page_up(SLOTS_RECORDS * sizeof(*slots->records));

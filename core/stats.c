@@ -130,24 +130,6 @@ static void attach(struct own *own, const char *path, const char *domain,
 	own->stats.redis = &own->file.head->redis;
 }
 
-struct stats *stats_open(const char *path, const char *domain, const struct stats_names *names)
-{
-	int saved = errno;
-	struct own *own = calloc(1, sizeof(*own));
-
-	if (own) {
-		own->block = NO_BLOCK;
-		own->stats.redis = &own->private_redis;
-		count_in(&own->stats, own->private_counts, &own->private_latencies);
-		if (path) {
-			attach(own, path, domain, names);
-		}
-		stats_claim(&own->stats);
-	}
-	errno = saved;
-	return own ? &own->stats : NULL;
-}
-
 static void move_one(_Atomic uint64_t *to, _Atomic uint64_t *from)
 {
 	/* Most are zero, and lie on pages that nobody has touched. */
@@ -175,27 +157,55 @@ static void move_private(struct own *own, struct stats_block *to)
 	}
 }
 
-void stats_claim(struct stats *stats)
+/* False: there is no room. */
+static bool claim(struct own *own)
 {
-	struct own *own = own_of(stats);
 	struct stats_block *block;
-	int saved = errno;
 
-	if (stats->file == NULL || own->block != NO_BLOCK) {
-		return;
+	if (own->stats.file == NULL || own->block != NO_BLOCK) {
+		return true;
 	}
 	process_self(&own->file.self);
 	own->block = stats_block_claim(&own->file);
 	if (own->block == NO_BLOCK) {
-		/* Children inherit it: one line, not one for each of them. */
-		stats->file = NULL;
+		own->stats.file = NULL;
+		return false;
+	}
+	block = stats_block_at(&own->file.shm, (unsigned)own->block);
+	count_in(&own->stats, block->stripes, &block->latencies);
+	move_private(own, block);
+	stats_fold(&own->file, STATS_LOOKS);
+	return true;
+}
+
+struct stats *stats_open(const char *path, const char *domain, const struct stats_names *names)
+{
+	int saved = errno;
+	struct own *own = calloc(1, sizeof(*own));
+
+	if (own) {
+		own->block = NO_BLOCK;
+		own->stats.redis = &own->private_redis;
+		count_in(&own->stats, own->private_counts, &own->private_latencies);
+		if (path) {
+			attach(own, path, domain, names);
+		}
+		if (!claim(own)) {
+			own->stats.why = "has no room for this process";
+		}
+	}
+	errno = saved;
+	return own ? &own->stats : NULL;
+}
+
+void stats_claim(struct stats *stats)
+{
+	int saved = errno;
+
+	/* Children inherit it: one line, not one for each of them. */
+	if (!claim(own_of(stats))) {
 		log_line(LOG_LEVEL_WARN,
 			 "no room for the statistics of this process: they are private");
-	} else {
-		block = stats_block_at(&own->file.shm, (unsigned)own->block);
-		count_in(stats, block->stripes, &block->latencies);
-		move_private(own, block);
-		stats_fold(&own->file, STATS_LOOKS);
 	}
 	errno = saved;
 }

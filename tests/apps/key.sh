@@ -31,7 +31,7 @@ LD_PRELOAD="$BUILD/libtower.so" php -r '
 	$m->set("minutes", "1234567", 500);
 ' "$socket"
 expect forever 'memcached  has it: 5 bytes, does not end by itself' \
-	'redis      has it: 5 bytes, ends in 3[56][0-9][0-9] s'
+	'redis      has it: 5 bytes, does not end by itself'
 expect minutes 'memcached  has it: 7 bytes, ends in [45][0-9][0-9] s' \
 	'redis      has it: 7 bytes, ends in [45][0-9][0-9] s'
 memcrm "--servers=$socket" minutes

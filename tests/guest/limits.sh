@@ -8,7 +8,7 @@ nothing_shared='memory serves nothing'
 off='cannot start: out of memory; tower is off in this process'
 
 unseen=yes
-hazard address-space "$off|TOWER_CONFIG.*out of memory; tower is off" address-space
+hazard address-space "$off|statistics of this process are private|TOWER_CONFIG.*out of memory; tower is off" address-space
 unseen=
 hazard address-space-later '' address-space-later
 hazard allocator '' allocator
