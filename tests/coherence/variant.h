@@ -18,10 +18,10 @@ enum variant_trait {
 	VARIANT_FLUSHES = 1 << 7,
 	VARIANT_FLUSHES_LATER = 1 << 8,
 	VARIANT_EXPIRIES = 1 << 9,
-	VARIANT_SWITCHES = 1 << 11,  /* `tower disable` and `enable` come and go */
 	VARIANT_LANGUAGES = 1 << 10, /* PHP and Python, judged by their logs */
 	VARIANT_DEEP = 1 << 11,	     /* with Redis, over a memcached that loses keys all the time */
 	VARIANT_TROUBLES = 1 << 12,  /* of Redis: stopped, killed, full, read-only, emptied */
+	VARIANT_SWITCHES = 1 << 13,  /* `tower disable` and `enable` come and go */
 };
 
 struct variant {
