@@ -224,6 +224,24 @@ static bool await_ends(struct run *run)
 
 /* --- disturbances --- */
 
+/* False: the last one is still at it. */
+static bool switched(struct run *run, int options)
+{
+	int status;
+
+	if (run->switching > 0) {
+		if (waitpid(run->switching, &status, options) == 0) {
+			return false;
+		}
+		if (status != 0) {
+			fprintf(stderr, "litmus: `tower disable` or `enable` failed\n");
+			run->broken++;
+		}
+		run->switching = 0;
+	}
+	return true;
+}
+
 /* One `tower disable` or `enable`, of a layer or everything, at a time. */
 static void switch_something(struct run *run)
 {
@@ -233,7 +251,7 @@ static void switch_something(struct run *run)
 	const char *layer = layers[rand() % (deep ? 3 : 2)];
 	char tower[PATH_MAX];
 
-	if (run->switching > 0 && waitpid(run->switching, NULL, WNOHANG) == 0) {
+	if (!switched(run, WNOHANG)) {
 		return;
 	}
 	snprintf(tower, sizeof(tower), "%.*s/tower",
@@ -427,9 +445,7 @@ static bool go_on(struct run *run)
 	}
 	continue_stopped(run, UINT64_MAX);
 	deep_calm(&run->deep);
-	if (run->switching > 0) {
-		waitpid(run->switching, NULL, 0);
-	}
+	switched(run, 0);
 	return true;
 }
 
