@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "layers/memory_match.h"
 #include "layers/memory_store.h"
 
 /* What a batch does at a time: with one taking of the lock, or ahead of the processor. */
@@ -58,17 +59,16 @@ INLINE static inline bool is_entry_of(const struct layer *layer, uint64_t word,
 INLINE static inline bool find_among(const struct layer *layer, const struct memory_ways *ways,
 				     const struct layer_key *key, struct memory_found *ret)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		_Atomic uint64_t *line = ways->lines[i];
+	uint32_t matches = memory_matches(ways);
 
-		for (unsigned j = 0; j < MEMORY_INDEX_LINE; j++) {
-			uint64_t word = atomic_load_explicit(&line[j], memory_order_acquire);
+	while (matches) {
+		_Atomic uint64_t *at = memory_match_take(ways, &matches);
+		uint64_t word = atomic_load_explicit(at, memory_order_acquire);
 
-			if ((word & MEMORY_WORD_TAG) == ways->tag && word &&
-			    is_entry_of(layer, word, key, ret)) {
-				ret->at = &line[j];
-				return true;
-			}
+		if ((word & MEMORY_WORD_TAG) == ways->tag && word &&
+		    is_entry_of(layer, word, key, ret)) {
+			ret->at = at;
+			return true;
 		}
 	}
 	return false;
@@ -85,8 +85,8 @@ __attribute__((noinline, cold)) static bool find_before(const struct layer *laye
 	return find_among(layer, &ways, key, ret);
 }
 
-static inline bool find(const struct layer *layer, const struct layer_key *key,
-			struct memory_found *ret)
+INLINE static inline bool find_inline(const struct layer *layer, const struct layer_key *key,
+				      struct memory_found *ret)
 {
 	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
 	const struct memory_table *before;
@@ -96,6 +96,11 @@ static inline bool find(const struct layer *layer, const struct layer_key *key,
 	}
 	before = memory_index_before(&layer->index);
 	return before && find_before(layer, before, key, ret);
+}
+
+static bool find(const struct layer *layer, const struct layer_key *key, struct memory_found *ret)
+{
+	return find_inline(layer, key, ret);
 }
 
 /* False where the program's memory is out, or the entry went meanwhile. */
@@ -185,7 +190,7 @@ static enum layer_answer memory_peek(struct layer *layer, const struct layer_key
 				     struct layer_item *ret)
 {
 	struct memory_found found;
-	bool is_there = find(layer, key, &found);
+	bool is_there = find_inline(layer, key, &found);
 
 	if (is_there && why_void(layer, &found, ret->slot)) {
 		return LAYER_UNASKED;
@@ -249,19 +254,19 @@ static void prefetch(const struct layer *layer, const struct layer_item *items, 
 		__builtin_prefetch((const void *)ways[i].lines[1]);
 	}
 	for (size_t i = 0; i < n; i++) {
-		for (unsigned j = 0; j < MEMORY_INDEX_WAYS; j++) {
-			uint64_t word = atomic_load_explicit(memory_index_way(&ways[i], j),
-							     memory_order_relaxed);
+		uint32_t matches = memory_matches(&ways[i]);
+		uint64_t word = 0;
 
-			if (word && (word & MEMORY_WORD_TAG) == ways[i].tag) {
-				const struct memory_log *log =
-					&layer->logs[memory_word_queue(word)];
-				const char *bytes = memory_log_at(log, memory_word_place(word));
+		if (matches) {
+			word = atomic_load_explicit(memory_match_take(&ways[i], &matches),
+						    memory_order_relaxed);
+		}
+		if (word) {
+			const char *bytes = memory_log_at(&layer->logs[memory_word_queue(word)],
+							  memory_word_place(word));
 
-				__builtin_prefetch(bytes);
-				__builtin_prefetch(bytes + CACHE_LINE);
-				break;
-			}
+			__builtin_prefetch(bytes);
+			__builtin_prefetch(bytes + CACHE_LINE);
 		}
 	}
 }

@@ -6,43 +6,66 @@
 #include "base/fault.h"
 #include "base/hash.h"
 
-#define EACH_BYTE(byte) (UINT64_MAX / 0xff * (byte))
+typedef unsigned char sixteen_bytes __attribute__((vector_size(16)));
+typedef uint64_t two_words __attribute__((vector_size(16)));
 
-/*
- * Non-zero where one of eight bytes is a blank, a control character or DEL
- * (Bit Twiddling Hacks, "hasless" and "haszero").
- */
-static uint64_t unplain(const char *eight)
+/* 0xff where a byte is a blank, a control character or DEL. */
+static inline sixteen_bytes unplain(sixteen_bytes bytes)
 {
-	uint64_t bytes;
-	uint64_t del;
+	return (sixteen_bytes)((bytes <= ' ') | (bytes == 0x7f));
+}
 
-	memcpy(&bytes, eight, sizeof(bytes));
-	del = bytes ^ EACH_BYTE(0x7f);
-	return (((bytes - EACH_BYTE(' ' + 1)) & ~bytes) | ((del - EACH_BYTE(1)) & ~del)) &
-	       EACH_BYTE(0x80);
+static inline uint64_t eight_at(const char *bytes)
+{
+	uint64_t eight;
+
+	memcpy(&eight, bytes, sizeof(eight));
+	return eight;
+}
+
+static inline sixteen_bytes sixteen_at(const char *bytes)
+{
+	sixteen_bytes sixteen;
+
+	memcpy(&sixteen, bytes, sizeof(sixteen));
+	return sixteen;
+}
+
+static inline bool is_none(sixteen_bytes found)
+{
+	two_words words = (two_words)found;
+
+	return (words[0] | words[1]) == 0;
 }
 
 /*
  * Blanks and control characters end or split a key on memcached's text wire:
  * such calls mean something else than they say, and only the real one knows what.
+ * Pieces may overlap.
  */
-static bool is_plain(const char *key, size_t n)
+static inline bool is_plain(const char *key, size_t n)
 {
-	uint64_t found = 0;
+	const size_t piece = sizeof(sixteen_bytes);
+	sixteen_bytes found;
 
-	if (n < sizeof(found)) {
-		char eight[sizeof(found)] = { '.', '.', '.', '.', '.', '.', '.', '.' };
+	if (n < sizeof(uint64_t)) {
+		char eight[sizeof(uint64_t)] = { '.', '.', '.', '.', '.', '.', '.', '.' };
 
 		for (size_t i = 0; i < n; i++) {
 			eight[i] = key[i];
 		}
-		return unplain(eight) == 0;
+		return is_none(
+			unplain((sixteen_bytes)(two_words){ eight_at(eight), eight_at(eight) }));
 	}
-	for (size_t i = 0; i + sizeof(found) <= n; i += sizeof(found)) {
-		found |= unplain(key + i);
+	if (n <= piece) {
+		return is_none(unplain((sixteen_bytes)(two_words){
+			eight_at(key), eight_at(key + n - sizeof(uint64_t)) }));
 	}
-	return (found | unplain(key + n - sizeof(found))) == 0;
+	found = unplain(sixteen_at(key + n - piece));
+	for (size_t i = 0; i + piece < n; i += piece) {
+		found |= unplain(sixteen_at(key + i));
+	}
+	return is_none(found);
 }
 
 /* Whether a byte is a letter for isgraph() is a matter of the program's locale. */
