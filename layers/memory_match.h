@@ -63,8 +63,8 @@ static inline uint32_t memory_matches(const struct memory_ways *ways)
 /* Takes one match, of at least one, away; its word. */
 static inline _Atomic uint64_t *memory_match_take(const struct memory_ways *ways, uint32_t *matches)
 {
-	unsigned bit = (unsigned)__builtin_ctz(*matches);
-	unsigned group = bit % MEMORY_MATCH_GROUP;
+	size_t bit = (size_t)__builtin_ctz(*matches);
+	size_t group = bit % MEMORY_MATCH_GROUP;
 
 	*matches &= *matches - 1;
 	return (group & 2 ? ways->lines[1] : ways->lines[0]) + group % 2 * MEMORY_MATCH_GROUP +
