@@ -1,6 +1,7 @@
 /* tower stat --json; docs/STATISTICS.md has the format. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/json.h"
 #include "cli/stat_print.h"
 #include "layers/layer.h"
@@ -74,6 +75,7 @@ void stat_print_json(const struct stats_snapshot *snapshot, const struct stat_fi
 	json_object(&json, NULL);
 	json_number(&json, "version", 1);
 	json_text(&json, "domain", snapshot->domain);
+	json_number(&json, "taken_ms", (uint64_t)(snapshot->taken_ns / CLOCK_NS_PER_MS));
 	json_array(&json, "off");
 	for (unsigned i = 0; i < STATS_LAYERS_MAX; i++) {
 		static const unsigned bits[] = { LAYER_PRIVATE, LAYER_AUTHORITY, LAYER_SHARED };
@@ -104,6 +106,7 @@ void stat_print_json(const struct stats_snapshot *snapshot, const struct stat_fi
 	json_object(&json, "redis");
 	json_text(&json, "breaker", snapshot->redis_open ? "open" : "closed");
 	json_number(&json, "unmarked", snapshot->redis_unmarked);
+	json_number(&json, "generation", snapshot->redis_generation);
 	json_end(&json);
 	json_end(&json);
 	putc('\n', out);

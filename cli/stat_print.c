@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cli/rates.h"
 #include "cli/switch.h"
 
 #define CELL_MAX 24 /* holds any number */
@@ -38,16 +39,6 @@ const struct stat_percentile stat_percentiles[STAT_PERCENTILES] = {
 	{ "p99", 990 },
 	{ "p99.9", 999 },
 };
-
-const struct stats_process *stat_find(const struct stats_snapshot *snapshot, pid_t pid)
-{
-	for (unsigned i = 0; i < snapshot->n_processes; i++) {
-		if (snapshot->processes[i].pid == pid) {
-			return &snapshot->processes[i];
-		}
-	}
-	return NULL;
-}
 
 bool stat_wants_layer(const struct stat_filter *filter, unsigned layer)
 {
@@ -90,7 +81,19 @@ struct stat_saved stat_saved(const struct stats_values *values)
 	return (struct stat_saved){ single + memory->batches, memory->hit_bytes };
 }
 
-static void format_row(row ret, const struct stats_values *values, unsigned layer)
+static void format_number(char *ret, uint64_t n, double seconds)
+{
+	double rate = seconds > 0 ? (double)n / seconds : 0;
+
+	if (seconds > 0) {
+		snprintf(ret, CELL_MAX, "%.*f", rate > 0 && rate < 99.95 ? 1 : 0, rate);
+	} else {
+		snprintf(ret, CELL_MAX, "%" PRIu64, n);
+	}
+}
+
+/* `seconds`: the values are of so many, and the cells are rates; 0: what was counted. */
+static void format_row(row ret, const struct stats_values *values, unsigned layer, double seconds)
 {
 	const struct stats_layer_values *counts = &values->layers[layer];
 	uint64_t reads = stat_reads(values);
@@ -107,7 +110,7 @@ static void format_row(row ret, const struct stats_values *values, unsigned laye
 	};
 
 	for (unsigned i = 0; i < N_COLUMNS; i++) {
-		snprintf(ret[i], CELL_MAX, "%" PRIu64, numbers[i]);
+		format_number(ret[i], numbers[i], seconds);
 	}
 	snprintf(ret[COLUMN_LAYER], CELL_MAX, "%s", stats_layer_names[layer]);
 	snprintf(ret[COLUMN_SHARE], CELL_MAX, "-");
@@ -116,6 +119,10 @@ static void format_row(row ret, const struct stats_values *values, unsigned laye
 			 100.0 * (double)counts->hits / (double)reads);
 	}
 	format_bytes(ret[COLUMN_BYTES], counts->bytes);
+	if (seconds > 0) {
+		ret[COLUMN_ITEMS][0] = '\0';
+		ret[COLUMN_BYTES][0] = '\0';
+	}
 }
 
 /* No process has a longer number than the total, so one width suits all. */
@@ -130,7 +137,7 @@ static void measure(const struct stats_values *total, unsigned *ret_widths)
 	for (unsigned layer = 0; layer < STATS_LAYERS_MAX; layer++) {
 		row cells;
 
-		format_row(cells, total, layer);
+		format_row(cells, total, layer, 0);
 		for (unsigned i = 0; i < N_COLUMNS; i++) {
 			size_t n = strlen(cells[i]);
 
@@ -141,8 +148,13 @@ static void measure(const struct stats_values *total, unsigned *ret_widths)
 
 static void print_cells(FILE *out, const char *const *cells, const unsigned *widths)
 {
+	unsigned n = N_COLUMNS;
+
+	while (n > 1 && cells[n - 1][0] == '\0') {
+		n--;
+	}
 	fprintf(out, INDENT "%-*s", (int)widths[0], cells[0]);
-	for (unsigned i = 1; i < N_COLUMNS; i++) {
+	for (unsigned i = 1; i < n; i++) {
 		fprintf(out, INDENT "%*s", (int)widths[i], cells[i]);
 	}
 	putc('\n', out);
@@ -156,10 +168,11 @@ static bool is_unused(const struct stats_values *values, unsigned layer)
 	return layer != STATS_MEMCACHED && memcmp(&values->layers[layer], &zero, sizeof(zero)) == 0;
 }
 
-static void print_layers(const struct stats_values *values, const struct stat_filter *filter,
-			 const unsigned *widths, FILE *out)
+/* Of the layers that are wanted and, where none is named, in use; `seconds` as format_row(). */
+static void print_rows(const struct stats_values *values, const struct stats_values *rows,
+		       double seconds, const struct stat_filter *filter, const unsigned *widths,
+		       FILE *out)
 {
-	print_cells(out, titles, widths);
 	for (unsigned layer = 0; layer < STATS_LAYERS_MAX; layer++) {
 		const char *cells[N_COLUMNS];
 		row texts;
@@ -168,11 +181,27 @@ static void print_layers(const struct stats_values *values, const struct stat_fi
 		    (!filter->layer && is_unused(values, layer))) {
 			continue;
 		}
-		format_row(texts, values, layer);
+		format_row(texts, rows, layer, seconds);
 		for (unsigned i = 0; i < N_COLUMNS; i++) {
 			cells[i] = texts[i];
 		}
 		print_cells(out, cells, widths);
+	}
+}
+
+/* `before` as rates_difference(). */
+static void print_layers(const struct stats_values *before, const struct stats_values *values,
+			 double seconds, const struct stat_filter *filter, const unsigned *widths,
+			 FILE *out)
+{
+	struct stats_values since;
+
+	print_cells(out, titles, widths);
+	print_rows(values, values, 0, filter, widths, out);
+	if (seconds > 0) {
+		fputs(INDENT "per second\n", out);
+		rates_difference(before, values, &since);
+		print_rows(values, &since, seconds, filter, widths, out);
 	}
 }
 
@@ -263,10 +292,11 @@ static void print_named(const char *title, const char names[][STATS_NAME_MAX],
 	}
 }
 
-static void print_values(const struct stats_snapshot *snapshot, const struct stats_values *values,
-			 const struct stat_filter *filter, const unsigned *widths, FILE *out)
+static void print_values(const struct stats_snapshot *snapshot, const struct stats_values *before,
+			 const struct stats_values *values, const struct stat_filter *filter,
+			 const unsigned *widths, FILE *out)
 {
-	print_layers(values, filter, widths, out);
+	print_layers(before, values, rates_seconds(filter->before, snapshot), filter, widths, out);
 	print_latencies(values, filter, out);
 	if (!filter->layer) {
 		print_saved(values, out);
@@ -339,6 +369,7 @@ void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_f
 	measure(&snapshot->total, widths);
 	for (unsigned i = 0; i < snapshot->n_processes; i++) {
 		const struct stats_process *process = &snapshot->processes[i];
+		const struct stats_process *was = rates_process(filter->before, process->pid);
 
 		if (filter->pid && process->pid != filter->pid) {
 			continue;
@@ -346,13 +377,15 @@ void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_f
 		fprintf(out, "process %d  ", (int)process->pid);
 		print_command(process->command, out);
 		putc('\n', out);
-		print_values(snapshot, &process->values, filter, widths, out);
+		print_values(snapshot, was ? &was->values : NULL, &process->values, filter, widths,
+			     out);
 		putc('\n', out);
 	}
 	if (filter->pid) {
 		return;
 	}
 	fprintf(out, "total of domain %s, ended processes included\n", snapshot->domain);
-	print_values(snapshot, &snapshot->total, filter, widths, out);
+	print_values(snapshot, filter->before ? &filter->before->total : NULL, &snapshot->total,
+		     filter, widths, out);
 	print_redis(snapshot, out);
 }

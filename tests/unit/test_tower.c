@@ -141,6 +141,7 @@ static void test_deep_hit__goes_back_when_it_comes_again(void **state)
 	tower.config.redis_promote = CONFIG_PROMOTE_ALWAYS;
 	fakes_read("b");
 	assert_int_equal(authority.puts, 2);
+	assert_int_equal(tower.stats->layers[STATS_REDIS]->promotions, 2);
 }
 
 static void no_free(void *owner, void *bytes)

@@ -56,6 +56,7 @@ static void test_key_that_memcached_lost__goes_back_and_the_call_is_repeated(voi
 	assert_string_equal(deep.calls, "amwMrwc");
 	assert_int_equal(authority.puts, 1);
 	assert_true(authority.put_back_owned);
+	assert_int_equal(tower.stats->layers[STATS_REDIS]->promotions, 1);
 	assert_int_equal(authority.takes, 0);
 	assert_true(deep.alone);
 }
