@@ -50,7 +50,7 @@ BASE   = $(wildcard base/*.c)
 LAYERS = $(wildcard layers/*.c)
 CORE   = $(wildcard core/*.c)
 SHIM   = $(wildcard shim/*.c) $(wildcard shim/*.S)
-CLI    = $(wildcard cli/*.c)
+CLI    = $(wildcard cli/*.c) $(wildcard cli/*.S)
 UNIT   = $(wildcard tests/unit/test_*.c)
 FAULTS = $(wildcard tests/faults/test_*.c)
 SHIMT  = $(wildcard tests/shim/test_*.c)
@@ -92,6 +92,9 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 $(BUILD)/obj/%.o: %.S $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(STD) -MMD -MP -c -o $@ $<
+
+# The compiler does not say that it is included.
+$(BUILD)/obj/cli/page.o: cli/page.html
 
 # Exported is what the table says, and dlopen (shim/dlopen_jump.S).
 $(BUILD)/libtower.map: shim/api.def

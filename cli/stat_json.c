@@ -29,6 +29,7 @@ static void write_latencies(struct json *json, const struct latency_values *late
 		snprintf(key, sizeof(key), "%s_ns", stats_operation_names[i]);
 		json_object(json, key);
 		json_number(json, "timed", latency_count(&latencies[i]));
+		json_number(json, "sum", latencies[i].sum_ns);
 		for (unsigned j = 0; j < STAT_PERCENTILES; j++) {
 			json_number(
 				json, stat_percentiles[j].name,

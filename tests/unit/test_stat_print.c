@@ -222,7 +222,7 @@ static void test_latencies__are_said_in_units_that_fit(void **state)
 			"  memory get            62ns      63ns      63ns     2.1ms\n"
 			"  redis write         41.0us    41.0us    41.0us    41.0us\n");
 	assert_contains(json_of(snapshot, &everything),
-			"\"get_ns\":{\"timed\":1000,\"p50\":62,\"p90\":63,\"p99\":63,"
+			"\"get_ns\":{\"timed\":1000,\"sum\":0,\"p50\":62,\"p90\":63,\"p99\":63,"
 			"\"p99.9\":");
 }
 
@@ -287,7 +287,7 @@ static void test_hostile_command__does_not_reach_the_terminal(void **state)
 	assert_contains(table_of(snapshot, &everything), "process 17  a?[2Jb???\n");
 }
 
-#define NO_TIME "{\"timed\":0,\"p50\":0,\"p90\":0,\"p99\":0,\"p99.9\":0}"
+#define NO_TIME "{\"timed\":0,\"sum\":0,\"p50\":0,\"p90\":0,\"p99\":0,\"p99.9\":0}"
 #define NOTHING_SAVED ",\"saved\":{\"round_trips\":0,\"bytes\":0}"
 #define ZEROS                                                                                      \
 	"\"hits\":0,\"misses\":0,\"hit_bytes\":0,\"batch_hits\":0,\"batches\":0,\"fills\":0,"      \
