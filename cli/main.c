@@ -44,7 +44,8 @@ static const struct command commands[] = {
 	  "Prints the statistics of the domain as Prometheus reads them.\n"
 	  "\n"
 	  "  --output FILE          into a file, for the textfile collector\n"
-	  "  --listen ADDRESS:PORT  answers http://ADDRESS:PORT/metrics until it is ended;\n"
+	  "  --listen ADDRESS:PORT  answers http://ADDRESS:PORT/metrics until it is ended, and a\n"
+	  "                         browser at http://ADDRESS:PORT/ with charts of what goes on;\n"
 	  "                         9410 is the usual port, 127.0.0.1 asks this host alone\n" },
 	{ "key", cli_key, false,
 	  "usage: tower key [-c FILE] [-o section.key=value]... [--server ADDRESS] KEY\n"
@@ -75,7 +76,7 @@ static const char usage[] =
 	"  run           run a program under libtower\n"
 	"  check-config  print the effective configuration, or what is wrong with it\n"
 	"  stat          print the statistics\n"
-	"  metrics       the same for Prometheus, once or over HTTP\n"
+	"  metrics       the same for Prometheus and for browsers\n"
 	"  key           where a key is now\n"
 	"  disable       switch a layer or everything off, in programs that run\n"
 	"  enable        switch it on again\n"

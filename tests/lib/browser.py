@@ -41,6 +41,7 @@ class Page:
 
     def picture(self, path):
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        size["width"] = self.value("window.innerWidth") # bars for scrolling are not in it
         answer = self.call("Page.captureScreenshot", captureBeyondViewport=True,
                            clip={"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1})
         with open(path, "wb") as file:
