@@ -41,7 +41,7 @@ ifeq ($(SANITIZE)$(findstring clang,$(CC)),thread)
 WARN     += -Wno-tsan
 endif
 
-CLI_LIBS  = -lmicrohttpd
+CLI_LIBS  = -lmicrohttpd -lncursesw -ltinfo
 
 # hiredis and inih are linked in and hidden: a host's own copies stay its own.
 LIBS_STATIC = -l:libhiredis.a -l:libinih.a

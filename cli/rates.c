@@ -36,3 +36,22 @@ const struct stats_process *rates_process(const struct stats_snapshot *snapshot,
 	}
 	return NULL;
 }
+
+/*
+ * Memory's misses go on to memcached, and Redis is only asked for what
+ * memcached missed: so these are all reads, each counted once.
+ */
+uint64_t rates_reads(const struct stats_values *values)
+{
+	return values->layers[STATS_MEMORY].hits + values->layers[STATS_MEMCACHED].hits +
+	       values->layers[STATS_MEMCACHED].misses;
+}
+
+struct rates_saved rates_saved(const struct stats_values *values)
+{
+	const struct stats_layer_values *memory = &values->layers[STATS_MEMORY];
+	/* Of moments that differ a little: no fewer than none. */
+	uint64_t single = memory->hits > memory->batch_hits ? memory->hits - memory->batch_hits : 0;
+
+	return (struct rates_saved){ single + memory->batches, memory->hit_bytes };
+}

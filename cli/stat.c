@@ -20,24 +20,6 @@ struct arguments {
 	int64_t every_ns; /* 0: once */
 };
 
-/* The reader of times of the configuration, with the bounds of this key: 1 ms to 1 h. */
-#define TIME_KEY "redis.breaker_retry"
-
-static bool parse_time(const char *text, int64_t *ret_ns)
-{
-	char option[CONFIG_TEXT_MAX];
-	char why[CONFIG_WHY_MAX];
-	struct config scratch = { 0 };
-
-	snprintf(option, sizeof(option), TIME_KEY "=%s", text);
-	if (config_option(&scratch, option, why) != CONFIG_OK) {
-		cli_error("stat: --watch takes a time from 1ms to 1h, not '%s'", text);
-		return false;
-	}
-	*ret_ns = scratch.redis_breaker_retry;
-	return true;
-}
-
 static bool parse_pid(const char *text, pid_t *ret)
 {
 	char *end;
@@ -81,7 +63,7 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 				return false;
 			}
 		} else if (cli_takes_value(argc, argv, &i, "--watch", &value)) {
-			if (!parse_time(value, &ret->every_ns)) {
+			if (!cli_parse_time("stat: --watch", value, &ret->every_ns)) {
 				return false;
 			}
 		} else {

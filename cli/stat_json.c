@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "cli/json.h"
+#include "cli/rates.h"
 #include "cli/stat_print.h"
 #include "layers/layer.h"
 
@@ -61,8 +62,8 @@ static void write_values(struct json *json, const struct stats_snapshot *snapsho
 	}
 	json_end(json);
 	json_object(json, "saved");
-	json_number(json, "round_trips", stat_saved(values).round_trips);
-	json_number(json, "bytes", stat_saved(values).bytes);
+	json_number(json, "round_trips", rates_saved(values).round_trips);
+	json_number(json, "bytes", rates_saved(values).bytes);
 	json_end(json);
 	write_named(json, "calls", snapshot->calls, values->calls, snapshot->n_calls);
 	write_named(json, "passed", snapshot->reasons, values->passed, snapshot->n_reasons);

@@ -3,10 +3,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cli/numbers.h"
 #include "cli/rates.h"
 #include "cli/switch.h"
 
-#define CELL_MAX 24 /* holds any number */
+#define CELL_MAX NUMBERS_MAX
 #define CELL_MIN 7
 #define INDENT "  "
 
@@ -45,42 +46,6 @@ bool stat_wants_layer(const struct stat_filter *filter, unsigned layer)
 	return !filter->layer || strcmp(filter->layer, stats_layer_names[layer]) == 0;
 }
 
-static void format_bytes(char *ret, uint64_t n)
-{
-	static const char units[] = " KMGTPE";
-	double scaled = (double)n;
-	unsigned unit = 0;
-
-	while (scaled >= 1024 && units[unit + 1]) {
-		scaled /= 1024;
-		unit++;
-	}
-	if (unit == 0) {
-		snprintf(ret, CELL_MAX, "%" PRIu64, n);
-	} else {
-		snprintf(ret, CELL_MAX, "%.1f%c", scaled, units[unit]);
-	}
-}
-
-/*
- * Memory's misses go on to memcached, and Redis is only asked for what
- * memcached missed: so these are all reads, each counted once.
- */
-uint64_t stat_reads(const struct stats_values *values)
-{
-	return values->layers[STATS_MEMORY].hits + values->layers[STATS_MEMCACHED].hits +
-	       values->layers[STATS_MEMCACHED].misses;
-}
-
-struct stat_saved stat_saved(const struct stats_values *values)
-{
-	const struct stats_layer_values *memory = &values->layers[STATS_MEMORY];
-	/* Of moments that differ a little: no fewer than none. */
-	uint64_t single = memory->hits > memory->batch_hits ? memory->hits - memory->batch_hits : 0;
-
-	return (struct stat_saved){ single + memory->batches, memory->hit_bytes };
-}
-
 static void format_number(char *ret, uint64_t n, double seconds)
 {
 	double rate = seconds > 0 ? (double)n / seconds : 0;
@@ -96,7 +61,7 @@ static void format_number(char *ret, uint64_t n, double seconds)
 static void format_row(row ret, const struct stats_values *values, unsigned layer, double seconds)
 {
 	const struct stats_layer_values *counts = &values->layers[layer];
-	uint64_t reads = stat_reads(values);
+	uint64_t reads = rates_reads(values);
 	const uint64_t numbers[N_COLUMNS] = {
 		[COLUMN_HITS] = counts->hits,
 		[COLUMN_MISSES] = counts->misses,
@@ -118,7 +83,7 @@ static void format_row(row ret, const struct stats_values *values, unsigned laye
 		snprintf(ret[COLUMN_SHARE], CELL_MAX, "%.1f%%",
 			 100.0 * (double)counts->hits / (double)reads);
 	}
-	format_bytes(ret[COLUMN_BYTES], counts->bytes);
+	numbers_bytes(ret[COLUMN_BYTES], counts->bytes);
 	if (seconds > 0) {
 		ret[COLUMN_ITEMS][0] = '\0';
 		ret[COLUMN_BYTES][0] = '\0';
@@ -205,19 +170,6 @@ static void print_layers(const struct stats_values *before, const struct stats_v
 	}
 }
 
-static void format_ns(char *ret, uint64_t ns)
-{
-	if (ns < 1000) {
-		snprintf(ret, CELL_MAX, "%" PRIu64 "ns", ns);
-	} else if (ns < 1000000) {
-		snprintf(ret, CELL_MAX, "%.1fus", (double)ns / 1e3);
-	} else if (ns < 1000000000) {
-		snprintf(ret, CELL_MAX, "%.1fms", (double)ns / 1e6);
-	} else {
-		snprintf(ret, CELL_MAX, "%.1fs", (double)ns / 1e9);
-	}
-}
-
 static void print_latency(const char *layer, const char *operation,
 			  const struct latency_values *latency, FILE *out)
 {
@@ -228,7 +180,7 @@ static void print_latency(const char *layer, const char *operation,
 	for (unsigned i = 0; i < STAT_PERCENTILES; i++) {
 		char cell[CELL_MAX];
 
-		format_ns(cell, latency_permille_ns(latency, stat_percentiles[i].permille));
+		numbers_ns(cell, latency_permille_ns(latency, stat_percentiles[i].permille));
 		fprintf(out, INDENT "%8s", cell);
 	}
 	putc('\n', out);
@@ -262,11 +214,11 @@ static void print_latencies(const struct stats_values *values, const struct stat
 
 static void print_saved(const struct stats_values *values, FILE *out)
 {
-	struct stat_saved saved = stat_saved(values);
+	struct rates_saved saved = rates_saved(values);
 	char bytes[CELL_MAX];
 
 	if (saved.round_trips) {
-		format_bytes(bytes, saved.bytes);
+		numbers_bytes(bytes, saved.bytes);
 		fprintf(out,
 			INDENT "memory saved %" PRIu64 " round trips to memcached, and %s%s of "
 			       "values\n",

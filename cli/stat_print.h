@@ -28,17 +28,6 @@ extern const struct stat_percentile {
 	unsigned permille;
 } stat_percentiles[STAT_PERCENTILES];
 
-/* What the programs would have asked memcached for without the memory layer. */
-struct stat_saved {
-	uint64_t round_trips;
-	uint64_t bytes; /* of values */
-};
-
-struct stat_saved stat_saved(const struct stats_values *values);
-
-/* All reads of single keys and of keys of batches, each once. */
-uint64_t stat_reads(const struct stats_values *values);
-
 bool stat_wants_layer(const struct stat_filter *filter, unsigned layer);
 
 void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_filter *filter,

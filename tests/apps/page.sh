@@ -17,26 +17,7 @@ export TOWER_REDIS_TIMEOUT=20s TOWER_REDIS_CONNECT_TIMEOUT=20s TOWER_REDIS_PROMO
 export TOWER_MEMORY_MAX_BYTES=64K TOWER_MEMORY_TTL=200ms
 tower=$BUILD/tower
 
-# Some of everything, in waves: from memory, from memcached, from Redis alone, from nowhere.
-# shellcheck disable=SC2016 # expanded by PHP
-LD_PRELOAD="$BUILD/libtower.so" php -r '
-	$m = new Memcached();
-	$m->addServer($argv[1], 0);
-	for ($i = 0; $i < 300; $i++) { $m->set("k$i", str_repeat("x", 400)); }
-	$lose = stream_socket_client("unix://" . $argv[1]);
-	for ($i = 250; $i < 300; $i++) { fwrite($lose, "delete k$i\r\n"); fgets($lose); }
-	touch($argv[2]);
-	for ($end = time() + 200; time() < $end; ) {
-		$n = 40 + (int)(30 * sin(microtime(true)));
-		for ($i = 0; $i < $n; $i++) {
-			$m->get("k" . mt_rand(0, 40));
-			$m->get("k" . mt_rand(0, 249));
-			if ($i % 4 == 0) { $m->get("k" . mt_rand(250, 299)); $m->get("none"); }
-			if ($i % 9 == 0) { $m->set("k" . mt_rand(0, 249), str_repeat("y", 400)); }
-		}
-		usleep(20000);
-	}
-' "$socket" "$work/ready" &
+LD_PRELOAD="$BUILD/libtower.so" php tests/apps/traffic.php "$socket" "$work/ready" &
 running=$!
 tries=0
 until [ -e "$work/ready" ]; do

@@ -14,6 +14,7 @@
 /* Unit tests are linked without the command line tool. */
 #include "cli/arguments.c"
 #include "cli/json.c"
+#include "cli/numbers.c"
 #include "cli/rates.c"
 #include "cli/snapshot.c"
 #include "cli/stat.c"
