@@ -247,6 +247,10 @@ install-files:
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tower
 	install -m 644 README.md CHANGES.md LICENSE tower.ini.example docs/*.md \
 		$(DESTDIR)$(PREFIX)/share/doc/tower/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/tower/prometheus \
+		$(DESTDIR)$(PREFIX)/share/doc/tower/grafana
+	install -m 644 docs/prometheus/*.yml $(DESTDIR)$(PREFIX)/share/doc/tower/prometheus/
+	install -m 644 docs/grafana/*.json $(DESTDIR)$(PREFIX)/share/doc/tower/grafana/
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

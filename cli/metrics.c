@@ -99,11 +99,11 @@ static char *page_of_json(const void *owner, size_t *ret_n)
 
 static char *page_for_people(const void *owner, size_t *ret_n)
 {
-	char *text = malloc((size_t)(page_html_end - page_html));
+	char *text = malloc((size_t)page_html_bytes);
 
 	(void)owner;
 	if (text) {
-		*ret_n = (size_t)(page_html_end - page_html);
+		*ret_n = (size_t)page_html_bytes;
 		memcpy(text, page_html, *ret_n);
 	}
 	return text;

@@ -4,8 +4,9 @@
 #ifndef TOWER_CLI_PAGE_H
 #define TOWER_CLI_PAGE_H
 
-/* From the one to the other; no NUL behind it. */
-extern const char page_html[];
-extern const char page_html_end[];
+#include <stdint.h>
+
+extern const char page_html[]; /* no NUL behind it */
+extern const uint64_t page_html_bytes;
 
 #endif

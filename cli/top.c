@@ -55,7 +55,7 @@ static bool begin_colours(void)
 	    use_default_colors() == ERR) {
 		return false;
 	}
-	for (short i = 0; i < TOP_ANSWERS; i++) {
+	for (int i = 0; i < TOP_ANSWERS; i++) {
 		init_pair((short)(i + 1), colours[i], -1);
 	}
 	init_pair(PAIR_ALARM, COLOR_RED, -1);

@@ -284,8 +284,7 @@ static void show_help(struct top_screen *screen)
 		"  h      this help, and back",
 		"  q      quit",
 		"",
-		"In bars: # memory, = memcached, + redis, . nobody; in colours where there are "
-		"any.",
+		"In bars: # memory, = memcached, + redis, . nobody; or colours.",
 	};
 
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
