@@ -41,7 +41,7 @@ ifeq ($(SANITIZE)$(findstring clang,$(CC)),thread)
 WARN     += -Wno-tsan
 endif
 
-CLI_LIBS  = -lmicrohttpd
+CLI_LIBS  = -lmicrohttpd -lncursesw -ltinfo
 
 # hiredis and inih are linked in and hidden: a host's own copies stay its own.
 LIBS_STATIC = -l:libhiredis.a -l:libinih.a
@@ -50,7 +50,7 @@ BASE   = $(wildcard base/*.c)
 LAYERS = $(wildcard layers/*.c)
 CORE   = $(wildcard core/*.c)
 SHIM   = $(wildcard shim/*.c) $(wildcard shim/*.S)
-CLI    = $(wildcard cli/*.c)
+CLI    = $(wildcard cli/*.c) $(wildcard cli/*.S)
 UNIT   = $(wildcard tests/unit/test_*.c)
 FAULTS = $(wildcard tests/faults/test_*.c)
 SHIMT  = $(wildcard tests/shim/test_*.c)
@@ -92,6 +92,9 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 $(BUILD)/obj/%.o: %.S $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(STD) -MMD -MP -c -o $@ $<
+
+# The compiler does not say that it is included.
+$(BUILD)/obj/cli/page.o: cli/page.html
 
 # Exported is what the table says, and dlopen (shim/dlopen_jump.S).
 $(BUILD)/libtower.map: shim/api.def
@@ -244,6 +247,10 @@ install-files:
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tower
 	install -m 644 README.md CHANGES.md LICENSE tower.ini.example docs/*.md \
 		$(DESTDIR)$(PREFIX)/share/doc/tower/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/tower/prometheus \
+		$(DESTDIR)$(PREFIX)/share/doc/tower/grafana
+	install -m 644 docs/prometheus/*.yml $(DESTDIR)$(PREFIX)/share/doc/tower/prometheus/
+	install -m 644 docs/grafana/*.json $(DESTDIR)$(PREFIX)/share/doc/tower/grafana/
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

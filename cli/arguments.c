@@ -1,4 +1,5 @@
 /* What the commands' own options have in common. */
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -19,5 +20,23 @@ bool cli_takes_value(int argc, char **argv, int *at, const char *name, const cha
 		return false;
 	}
 	*ret = argv[++*at];
+	return true;
+}
+
+/* The reader of times of the configuration, with the bounds of this key: 1 ms to 1 h. */
+#define TIME_KEY "redis.breaker_retry"
+
+bool cli_parse_time(const char *what, const char *text, int64_t *ret_ns)
+{
+	char option[CONFIG_TEXT_MAX];
+	char why[CONFIG_WHY_MAX];
+	struct config scratch = { 0 };
+
+	snprintf(option, sizeof(option), TIME_KEY "=%s", text);
+	if (config_option(&scratch, option, why) != CONFIG_OK) {
+		cli_error("%s takes a time from 1ms to 1h, not '%s'", what, text);
+		return false;
+	}
+	*ret_ns = scratch.redis_breaker_retry;
 	return true;
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/config.h"
 
@@ -45,6 +46,9 @@ bool cli_load_config(const struct cli_options *options, struct config *ret);
  */
 bool cli_takes_value(int argc, char **argv, int *at, const char *name, const char **ret);
 
+/* A time from 1 ms to 1 h, as in the configuration; `what` takes it, should it be wrong. */
+bool cli_parse_time(const char *what, const char *text, int64_t *ret_ns);
+
 /* "tower: " and the text, as one line on stderr. */
 __attribute__((format(printf, 1, 2))) void cli_error(const char *format, ...);
 
@@ -59,6 +63,7 @@ int cli_disable(const struct cli_options *options, int argc, char **argv);
 int cli_enable(const struct cli_options *options, int argc, char **argv);
 int cli_metrics(const struct cli_options *options, int argc, char **argv);
 int cli_key(const struct cli_options *options, int argc, char **argv);
+int cli_top(const struct cli_options *options, int argc, char **argv);
 int cli_run(const struct cli_options *options, int argc, char **argv);
 
 #endif

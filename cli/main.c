@@ -37,6 +37,14 @@ static const struct command commands[] = {
 	  "\n"
 	  "  --json        for programs\n"
 	  "  --watch TIME  again every TIME (1s, 500ms), until it is interrupted\n" },
+	{ "top", cli_top, false,
+	  "usage: tower top [-c FILE] [-o section.key=value]... [--every TIME]\n"
+	  "\n"
+	  "Shows what goes on in the domain, on the whole terminal: who answers how many reads,\n"
+	  "how fast, and the processes.  h shows the keys, q quits.  NO_COLOR=1 in the\n"
+	  "environment takes the colours away.\n"
+	  "\n"
+	  "  --every TIME  looks every TIME (500ms) instead of every second\n" },
 	{ "metrics", cli_metrics, false,
 	  "usage: tower metrics [-c FILE] [-o section.key=value]... [--output FILE]\n"
 	  "                     [--listen ADDRESS:PORT]\n"
@@ -44,7 +52,8 @@ static const struct command commands[] = {
 	  "Prints the statistics of the domain as Prometheus reads them.\n"
 	  "\n"
 	  "  --output FILE          into a file, for the textfile collector\n"
-	  "  --listen ADDRESS:PORT  answers http://ADDRESS:PORT/metrics until it is ended;\n"
+	  "  --listen ADDRESS:PORT  answers http://ADDRESS:PORT/metrics until it is ended, and a\n"
+	  "                         browser at http://ADDRESS:PORT/ with charts of what goes on;\n"
 	  "                         9410 is the usual port, 127.0.0.1 asks this host alone\n" },
 	{ "key", cli_key, false,
 	  "usage: tower key [-c FILE] [-o section.key=value]... [--server ADDRESS] KEY\n"
@@ -75,7 +84,8 @@ static const char usage[] =
 	"  run           run a program under libtower\n"
 	"  check-config  print the effective configuration, or what is wrong with it\n"
 	"  stat          print the statistics\n"
-	"  metrics       the same for Prometheus, once or over HTTP\n"
+	"  top           show what goes on, on the whole terminal\n"
+	"  metrics       the same for Prometheus and for browsers\n"
 	"  key           where a key is now\n"
 	"  disable       switch a layer or everything off, in programs that run\n"
 	"  enable        switch it on again\n"

@@ -8,7 +8,9 @@
 #include "cli/cli.h"
 #include "cli/metrics_print.h"
 #include "cli/metrics_server.h"
+#include "cli/page.h"
 #include "cli/snapshot.h"
+#include "cli/stat_print.h"
 #include "cli/switch.h"
 
 struct arguments {
@@ -39,7 +41,9 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 	return true;
 }
 
-static bool print(const struct config *config, FILE *out)
+typedef void print_fn(const struct stats_snapshot *snapshot, unsigned off, FILE *out);
+
+static bool print_with(print_fn *how, const struct config *config, FILE *out)
 {
 	struct stats_snapshot *snapshot = NULL;
 	enum stats_status status = snapshot_take("metrics", config, &snapshot);
@@ -50,16 +54,28 @@ static bool print(const struct config *config, FILE *out)
 	if (snapshot == NULL) {
 		return false;
 	}
-	metrics_print(snapshot, switch_read(config), out);
+	how(snapshot, switch_read(config), out);
 	stats_snapshot_free(&snapshot);
 	return !ferror(out);
 }
 
-static char *page(const void *owner, size_t *ret_n)
+static bool print(const struct config *config, FILE *out)
+{
+	return print_with(metrics_print, config, out);
+}
+
+static void print_json(const struct stats_snapshot *snapshot, unsigned off, FILE *out)
+{
+	const struct stat_filter filter = { .off = off };
+
+	stat_print_json(snapshot, &filter, out);
+}
+
+static char *page_with(print_fn *how, const struct config *config, size_t *ret_n)
 {
 	char *text = NULL;
 	FILE *out = open_memstream(&text, ret_n);
-	bool well = out && print(owner, out);
+	bool well = out && print_with(how, config, out);
 
 	if (out && fclose(out) != 0) {
 		well = false;
@@ -70,6 +86,35 @@ static char *page(const void *owner, size_t *ret_n)
 	}
 	return text;
 }
+
+static char *page_of_metrics(const void *owner, size_t *ret_n)
+{
+	return page_with(metrics_print, owner, ret_n);
+}
+
+static char *page_of_json(const void *owner, size_t *ret_n)
+{
+	return page_with(print_json, owner, ret_n);
+}
+
+static char *page_for_people(const void *owner, size_t *ret_n)
+{
+	char *text = malloc((size_t)page_html_bytes);
+
+	(void)owner;
+	if (text) {
+		*ret_n = (size_t)page_html_bytes;
+		memcpy(text, page_html, *ret_n);
+	}
+	return text;
+}
+
+static const struct metrics_page pages[] = {
+	{ "/metrics", "text/plain; version=0.0.4; charset=utf-8", page_of_metrics },
+	{ "/stat.json", "application/json", page_of_json },
+	{ "/", "text/html; charset=utf-8", page_for_people },
+	{ 0 },
+};
 
 static bool write_and_close(const struct config *config, int fd)
 {
@@ -117,7 +162,7 @@ int cli_metrics(const struct cli_options *options, int argc, char **argv)
 		return CLI_FAILED;
 	}
 	if (arguments.listen) {
-		return metrics_serve(arguments.listen, page, &config);
+		return metrics_serve(arguments.listen, pages, &config);
 	}
 	if (arguments.file) {
 		return print_to_file(&config, arguments.file);

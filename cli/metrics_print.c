@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/version.h"
+#include "cli/rates.h"
 #include "cli/stat_print.h"
 #include "layers/layer.h"
 
@@ -160,7 +161,7 @@ static void print_switch(const struct page *page, unsigned off)
 void metrics_print(const struct stats_snapshot *snapshot, unsigned off, FILE *out)
 {
 	const struct stats_values *total = &snapshot->total;
-	struct stat_saved saved = stat_saved(total);
+	struct rates_saved saved = rates_saved(total);
 	struct page page = { .out = out, .snapshot = snapshot };
 
 	if (strcmp(snapshot->domain, DEFAULT_DOMAIN) != 0) {

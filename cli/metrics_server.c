@@ -15,8 +15,13 @@
 #define TIMEOUT_S 10
 #define HOST_MAX 256
 
+/* The page loads nothing from elsewhere, is shown inside no other, and sends nothing away. */
+#define POLICY                                                                                     \
+	"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "              \
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 struct server {
-	metrics_page_fn *page;
+	const struct metrics_page *pages;
 	const void *owner;
 };
 
@@ -33,6 +38,9 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 		return MHD_NO;
 	}
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	MHD_add_response_header(response, "Content-Security-Policy", POLICY);
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	result = MHD_queue_response(connection, status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -46,11 +54,22 @@ static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned s
 		      MHD_RESPMEM_PERSISTENT, "text/plain; charset=utf-8");
 }
 
+static const struct metrics_page *find_page(const struct server *server, const char *path)
+{
+	const struct metrics_page *page = server->pages;
+
+	while (page->path && strcmp(page->path, path) != 0) {
+		page++;
+	}
+	return page->path ? page : NULL;
+}
+
 static enum MHD_Result handle(void *owner, struct MHD_Connection *connection, const char *url,
 			      const char *method, const char *version, const char *upload,
 			      size_t *n_upload, void **request)
 {
 	const struct server *server = owner;
+	const struct metrics_page *page;
 	char *text;
 	size_t n;
 
@@ -61,19 +80,18 @@ static enum MHD_Result handle(void *owner, struct MHD_Connection *connection, co
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
 		return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET\n");
 	}
-	if (strcmp(url, "/") == 0) {
-		return answer_text(connection, MHD_HTTP_OK, "tower: see /metrics\n");
+	page = find_page(server, url);
+	if (page == NULL) {
+		return answer_text(connection, MHD_HTTP_NOT_FOUND,
+				   "there is only /metrics, and a page "
+				   "for people at /\n");
 	}
-	if (strcmp(url, "/metrics") != 0) {
-		return answer_text(connection, MHD_HTTP_NOT_FOUND, "there is only /metrics\n");
-	}
-	text = server->page(server->owner, &n);
+	text = page->make(server->owner, &n);
 	if (text == NULL) {
 		return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
 				   "the statistics cannot be read\n");
 	}
-	return answer(connection, MHD_HTTP_OK, text, n, MHD_RESPMEM_MUST_FREE,
-		      "text/plain; version=0.0.4; charset=utf-8");
+	return answer(connection, MHD_HTTP_OK, text, n, MHD_RESPMEM_MUST_FREE, page->type);
 }
 
 /* False where it is no address and port; what is wrong is then on stderr. */
@@ -115,9 +133,9 @@ static struct MHD_Daemon *start(const struct addrinfo *address, struct server *s
 				MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S, MHD_OPTION_END);
 }
 
-int metrics_serve(const char *address, metrics_page_fn *page, const void *owner)
+int metrics_serve(const char *address, const struct metrics_page *pages, const void *owner)
 {
-	struct server server = { page, owner };
+	struct server server = { pages, owner };
 	const union MHD_DaemonInfo *info;
 	struct MHD_Daemon *daemon;
 	struct addrinfo *found;
@@ -139,8 +157,8 @@ int metrics_serve(const char *address, metrics_page_fn *page, const void *owner)
 		return CLI_FAILED;
 	}
 	info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
-	printf("http://%.*s:%u/metrics\n", (int)(strrchr(address, ':') - address), address,
-	       info ? info->port : 0);
+	printf("http://%.*s:%u%s\n", (int)(strrchr(address, ':') - address), address,
+	       info ? info->port : 0, pages[0].path);
 	fflush(stdout);
 	sigwait(&ends, &ending);
 	MHD_stop_daemon(daemon);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/rates.h"
 #include "cli/snapshot.h"
 #include "cli/stat_print.h"
 #include "cli/switch.h"
@@ -18,24 +19,6 @@ struct arguments {
 	bool json;
 	int64_t every_ns; /* 0: once */
 };
-
-/* The reader of times of the configuration, with the bounds of this key: 1 ms to 1 h. */
-#define TIME_KEY "redis.breaker_retry"
-
-static bool parse_time(const char *text, int64_t *ret_ns)
-{
-	char option[CONFIG_TEXT_MAX];
-	char why[CONFIG_WHY_MAX];
-	struct config scratch = { 0 };
-
-	snprintf(option, sizeof(option), TIME_KEY "=%s", text);
-	if (config_option(&scratch, option, why) != CONFIG_OK) {
-		cli_error("stat: --watch takes a time from 1ms to 1h, not '%s'", text);
-		return false;
-	}
-	*ret_ns = scratch.redis_breaker_retry;
-	return true;
-}
 
 static bool parse_pid(const char *text, pid_t *ret)
 {
@@ -80,7 +63,7 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 				return false;
 			}
 		} else if (cli_takes_value(argc, argv, &i, "--watch", &value)) {
-			if (!parse_time(value, &ret->every_ns)) {
+			if (!cli_parse_time("stat: --watch", value, &ret->every_ns)) {
 				return false;
 			}
 		} else {
@@ -95,7 +78,7 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 
 static int print(const struct stats_snapshot *snapshot, const struct arguments *arguments)
 {
-	if (arguments->filter.pid && !stat_find(snapshot, arguments->filter.pid)) {
+	if (arguments->filter.pid && !rates_process(snapshot, arguments->filter.pid)) {
 		cli_error("stat: process %d does not count in domain %s",
 			  (int)arguments->filter.pid, snapshot->domain);
 		return CLI_FAILED;
@@ -126,23 +109,28 @@ static int print_nothing(const struct config *config, const struct arguments *ar
 	return status;
 }
 
-static int print_once(const struct config *config, const struct arguments *arguments)
+/* *last: what was printed last time, or NULL; owned by the caller and exchanged. */
+static int print_once(const struct config *config, struct arguments *arguments,
+		      struct stats_snapshot **last)
 {
-	struct stats_snapshot *snapshot;
+	struct stats_snapshot *snapshot = NULL;
 	int status = CLI_FAILED;
 
 	switch (snapshot_take("stat", config, &snapshot)) {
 	case STATS_OK:
+		arguments->filter.before = *last;
 		status = print(snapshot, arguments);
-		stats_snapshot_free(&snapshot);
 		break;
 	case STATS_NONE:
+		arguments->filter.before = NULL;
 		status = print_nothing(config, arguments);
 		break;
 	case STATS_FOREIGN:
 	case STATS_FAILED:
 		break;
 	}
+	stats_snapshot_free(last);
+	*last = snapshot;
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		cli_error("stat: cannot write: %s", strerror(errno));
 		status = CLI_FAILED;
@@ -162,6 +150,7 @@ static bool pause_for(int64_t ns)
 int cli_stat(const struct cli_options *options, int argc, char **argv)
 {
 	struct arguments arguments = { 0 };
+	struct stats_snapshot *last = NULL;
 	struct config config;
 	int status;
 
@@ -177,7 +166,8 @@ int cli_stat(const struct cli_options *options, int argc, char **argv)
 		if (arguments.every_ns && !arguments.json && isatty(STDOUT_FILENO)) {
 			fputs(HOME_AND_CLEAR, stdout);
 		}
-		status = print_once(&config, &arguments);
+		status = print_once(&config, &arguments, &last);
 	} while (status == CLI_OK && pause_for(arguments.every_ns));
+	stats_snapshot_free(&last);
 	return status;
 }

@@ -1,7 +1,9 @@
 /* tower stat --json; docs/STATISTICS.md has the format. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/json.h"
+#include "cli/rates.h"
 #include "cli/stat_print.h"
 #include "layers/layer.h"
 
@@ -28,6 +30,7 @@ static void write_latencies(struct json *json, const struct latency_values *late
 		snprintf(key, sizeof(key), "%s_ns", stats_operation_names[i]);
 		json_object(json, key);
 		json_number(json, "timed", latency_count(&latencies[i]));
+		json_number(json, "sum", latencies[i].sum_ns);
 		for (unsigned j = 0; j < STAT_PERCENTILES; j++) {
 			json_number(
 				json, stat_percentiles[j].name,
@@ -59,8 +62,8 @@ static void write_values(struct json *json, const struct stats_snapshot *snapsho
 	}
 	json_end(json);
 	json_object(json, "saved");
-	json_number(json, "round_trips", stat_saved(values).round_trips);
-	json_number(json, "bytes", stat_saved(values).bytes);
+	json_number(json, "round_trips", rates_saved(values).round_trips);
+	json_number(json, "bytes", rates_saved(values).bytes);
 	json_end(json);
 	write_named(json, "calls", snapshot->calls, values->calls, snapshot->n_calls);
 	write_named(json, "passed", snapshot->reasons, values->passed, snapshot->n_reasons);
@@ -74,6 +77,7 @@ void stat_print_json(const struct stats_snapshot *snapshot, const struct stat_fi
 	json_object(&json, NULL);
 	json_number(&json, "version", 1);
 	json_text(&json, "domain", snapshot->domain);
+	json_number(&json, "taken_ms", (uint64_t)(snapshot->taken_ns / CLOCK_NS_PER_MS));
 	json_array(&json, "off");
 	for (unsigned i = 0; i < STATS_LAYERS_MAX; i++) {
 		static const unsigned bits[] = { LAYER_PRIVATE, LAYER_AUTHORITY, LAYER_SHARED };
@@ -104,6 +108,7 @@ void stat_print_json(const struct stats_snapshot *snapshot, const struct stat_fi
 	json_object(&json, "redis");
 	json_text(&json, "breaker", snapshot->redis_open ? "open" : "closed");
 	json_number(&json, "unmarked", snapshot->redis_unmarked);
+	json_number(&json, "generation", snapshot->redis_generation);
 	json_end(&json);
 	json_end(&json);
 	putc('\n', out);

@@ -3,9 +3,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cli/numbers.h"
+#include "cli/rates.h"
 #include "cli/switch.h"
 
-#define CELL_MAX 24 /* holds any number */
+#define CELL_MAX NUMBERS_MAX
 #define CELL_MIN 7
 #define INDENT "  "
 
@@ -39,61 +41,27 @@ const struct stat_percentile stat_percentiles[STAT_PERCENTILES] = {
 	{ "p99.9", 999 },
 };
 
-const struct stats_process *stat_find(const struct stats_snapshot *snapshot, pid_t pid)
-{
-	for (unsigned i = 0; i < snapshot->n_processes; i++) {
-		if (snapshot->processes[i].pid == pid) {
-			return &snapshot->processes[i];
-		}
-	}
-	return NULL;
-}
-
 bool stat_wants_layer(const struct stat_filter *filter, unsigned layer)
 {
 	return !filter->layer || strcmp(filter->layer, stats_layer_names[layer]) == 0;
 }
 
-static void format_bytes(char *ret, uint64_t n)
+static void format_number(char *ret, uint64_t n, double seconds)
 {
-	static const char units[] = " KMGTPE";
-	double scaled = (double)n;
-	unsigned unit = 0;
+	double rate = seconds > 0 ? (double)n / seconds : 0;
 
-	while (scaled >= 1024 && units[unit + 1]) {
-		scaled /= 1024;
-		unit++;
-	}
-	if (unit == 0) {
-		snprintf(ret, CELL_MAX, "%" PRIu64, n);
+	if (seconds > 0) {
+		snprintf(ret, CELL_MAX, "%.*f", rate > 0 && rate < 99.95 ? 1 : 0, rate);
 	} else {
-		snprintf(ret, CELL_MAX, "%.1f%c", scaled, units[unit]);
+		snprintf(ret, CELL_MAX, "%" PRIu64, n);
 	}
 }
 
-/*
- * Memory's misses go on to memcached, and Redis is only asked for what
- * memcached missed: so these are all reads, each counted once.
- */
-uint64_t stat_reads(const struct stats_values *values)
-{
-	return values->layers[STATS_MEMORY].hits + values->layers[STATS_MEMCACHED].hits +
-	       values->layers[STATS_MEMCACHED].misses;
-}
-
-struct stat_saved stat_saved(const struct stats_values *values)
-{
-	const struct stats_layer_values *memory = &values->layers[STATS_MEMORY];
-	/* Of moments that differ a little: no fewer than none. */
-	uint64_t single = memory->hits > memory->batch_hits ? memory->hits - memory->batch_hits : 0;
-
-	return (struct stat_saved){ single + memory->batches, memory->hit_bytes };
-}
-
-static void format_row(row ret, const struct stats_values *values, unsigned layer)
+/* `seconds`: the values are of so many, and the cells are rates; 0: what was counted. */
+static void format_row(row ret, const struct stats_values *values, unsigned layer, double seconds)
 {
 	const struct stats_layer_values *counts = &values->layers[layer];
-	uint64_t reads = stat_reads(values);
+	uint64_t reads = rates_reads(values);
 	const uint64_t numbers[N_COLUMNS] = {
 		[COLUMN_HITS] = counts->hits,
 		[COLUMN_MISSES] = counts->misses,
@@ -107,7 +75,7 @@ static void format_row(row ret, const struct stats_values *values, unsigned laye
 	};
 
 	for (unsigned i = 0; i < N_COLUMNS; i++) {
-		snprintf(ret[i], CELL_MAX, "%" PRIu64, numbers[i]);
+		format_number(ret[i], numbers[i], seconds);
 	}
 	snprintf(ret[COLUMN_LAYER], CELL_MAX, "%s", stats_layer_names[layer]);
 	snprintf(ret[COLUMN_SHARE], CELL_MAX, "-");
@@ -115,7 +83,11 @@ static void format_row(row ret, const struct stats_values *values, unsigned laye
 		snprintf(ret[COLUMN_SHARE], CELL_MAX, "%.1f%%",
 			 100.0 * (double)counts->hits / (double)reads);
 	}
-	format_bytes(ret[COLUMN_BYTES], counts->bytes);
+	numbers_bytes(ret[COLUMN_BYTES], counts->bytes);
+	if (seconds > 0) {
+		ret[COLUMN_ITEMS][0] = '\0';
+		ret[COLUMN_BYTES][0] = '\0';
+	}
 }
 
 /* No process has a longer number than the total, so one width suits all. */
@@ -130,7 +102,7 @@ static void measure(const struct stats_values *total, unsigned *ret_widths)
 	for (unsigned layer = 0; layer < STATS_LAYERS_MAX; layer++) {
 		row cells;
 
-		format_row(cells, total, layer);
+		format_row(cells, total, layer, 0);
 		for (unsigned i = 0; i < N_COLUMNS; i++) {
 			size_t n = strlen(cells[i]);
 
@@ -141,8 +113,13 @@ static void measure(const struct stats_values *total, unsigned *ret_widths)
 
 static void print_cells(FILE *out, const char *const *cells, const unsigned *widths)
 {
+	unsigned n = N_COLUMNS;
+
+	while (n > 1 && cells[n - 1][0] == '\0') {
+		n--;
+	}
 	fprintf(out, INDENT "%-*s", (int)widths[0], cells[0]);
-	for (unsigned i = 1; i < N_COLUMNS; i++) {
+	for (unsigned i = 1; i < n; i++) {
 		fprintf(out, INDENT "%*s", (int)widths[i], cells[i]);
 	}
 	putc('\n', out);
@@ -156,10 +133,11 @@ static bool is_unused(const struct stats_values *values, unsigned layer)
 	return layer != STATS_MEMCACHED && memcmp(&values->layers[layer], &zero, sizeof(zero)) == 0;
 }
 
-static void print_layers(const struct stats_values *values, const struct stat_filter *filter,
-			 const unsigned *widths, FILE *out)
+/* Of the layers that are wanted and, where none is named, in use; `seconds` as format_row(). */
+static void print_rows(const struct stats_values *values, const struct stats_values *rows,
+		       double seconds, const struct stat_filter *filter, const unsigned *widths,
+		       FILE *out)
 {
-	print_cells(out, titles, widths);
 	for (unsigned layer = 0; layer < STATS_LAYERS_MAX; layer++) {
 		const char *cells[N_COLUMNS];
 		row texts;
@@ -168,7 +146,7 @@ static void print_layers(const struct stats_values *values, const struct stat_fi
 		    (!filter->layer && is_unused(values, layer))) {
 			continue;
 		}
-		format_row(texts, values, layer);
+		format_row(texts, rows, layer, seconds);
 		for (unsigned i = 0; i < N_COLUMNS; i++) {
 			cells[i] = texts[i];
 		}
@@ -176,16 +154,19 @@ static void print_layers(const struct stats_values *values, const struct stat_fi
 	}
 }
 
-static void format_ns(char *ret, uint64_t ns)
+/* `before` as rates_difference(). */
+static void print_layers(const struct stats_values *before, const struct stats_values *values,
+			 double seconds, const struct stat_filter *filter, const unsigned *widths,
+			 FILE *out)
 {
-	if (ns < 1000) {
-		snprintf(ret, CELL_MAX, "%" PRIu64 "ns", ns);
-	} else if (ns < 1000000) {
-		snprintf(ret, CELL_MAX, "%.1fus", (double)ns / 1e3);
-	} else if (ns < 1000000000) {
-		snprintf(ret, CELL_MAX, "%.1fms", (double)ns / 1e6);
-	} else {
-		snprintf(ret, CELL_MAX, "%.1fs", (double)ns / 1e9);
+	struct stats_values since;
+
+	print_cells(out, titles, widths);
+	print_rows(values, values, 0, filter, widths, out);
+	if (seconds > 0) {
+		fputs(INDENT "per second\n", out);
+		rates_difference(before, values, &since);
+		print_rows(values, &since, seconds, filter, widths, out);
 	}
 }
 
@@ -199,7 +180,7 @@ static void print_latency(const char *layer, const char *operation,
 	for (unsigned i = 0; i < STAT_PERCENTILES; i++) {
 		char cell[CELL_MAX];
 
-		format_ns(cell, latency_permille_ns(latency, stat_percentiles[i].permille));
+		numbers_ns(cell, latency_permille_ns(latency, stat_percentiles[i].permille));
 		fprintf(out, INDENT "%8s", cell);
 	}
 	putc('\n', out);
@@ -233,11 +214,11 @@ static void print_latencies(const struct stats_values *values, const struct stat
 
 static void print_saved(const struct stats_values *values, FILE *out)
 {
-	struct stat_saved saved = stat_saved(values);
+	struct rates_saved saved = rates_saved(values);
 	char bytes[CELL_MAX];
 
 	if (saved.round_trips) {
-		format_bytes(bytes, saved.bytes);
+		numbers_bytes(bytes, saved.bytes);
 		fprintf(out,
 			INDENT "memory saved %" PRIu64 " round trips to memcached, and %s%s of "
 			       "values\n",
@@ -263,10 +244,11 @@ static void print_named(const char *title, const char names[][STATS_NAME_MAX],
 	}
 }
 
-static void print_values(const struct stats_snapshot *snapshot, const struct stats_values *values,
-			 const struct stat_filter *filter, const unsigned *widths, FILE *out)
+static void print_values(const struct stats_snapshot *snapshot, const struct stats_values *before,
+			 const struct stats_values *values, const struct stat_filter *filter,
+			 const unsigned *widths, FILE *out)
 {
-	print_layers(values, filter, widths, out);
+	print_layers(before, values, rates_seconds(filter->before, snapshot), filter, widths, out);
 	print_latencies(values, filter, out);
 	if (!filter->layer) {
 		print_saved(values, out);
@@ -339,6 +321,7 @@ void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_f
 	measure(&snapshot->total, widths);
 	for (unsigned i = 0; i < snapshot->n_processes; i++) {
 		const struct stats_process *process = &snapshot->processes[i];
+		const struct stats_process *was = rates_process(filter->before, process->pid);
 
 		if (filter->pid && process->pid != filter->pid) {
 			continue;
@@ -346,13 +329,15 @@ void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_f
 		fprintf(out, "process %d  ", (int)process->pid);
 		print_command(process->command, out);
 		putc('\n', out);
-		print_values(snapshot, &process->values, filter, widths, out);
+		print_values(snapshot, was ? &was->values : NULL, &process->values, filter, widths,
+			     out);
 		putc('\n', out);
 	}
 	if (filter->pid) {
 		return;
 	}
 	fprintf(out, "total of domain %s, ended processes included\n", snapshot->domain);
-	print_values(snapshot, &snapshot->total, filter, widths, out);
+	print_values(snapshot, filter->before ? &filter->before->total : NULL, &snapshot->total,
+		     filter, widths, out);
 	print_redis(snapshot, out);
 }

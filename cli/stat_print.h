@@ -14,10 +14,11 @@
 
 /* What of it is wanted, and what the statistics do not know. */
 struct stat_filter {
-	pid_t pid;		     /* 0: every process, and in a table the total */
-	const char *layer;	     /* one of stats_layer_names; NULL: all */
-	unsigned off;		     /* as slots_off() */
-	const struct config *config; /* borrowed; NULL: it is not printed */
+	pid_t pid;			     /* 0: every process, and in a table the total */
+	const char *layer;		     /* one of stats_layer_names; NULL: all */
+	unsigned off;			     /* as slots_off() */
+	const struct config *config;	     /* borrowed; NULL: it is not printed */
+	const struct stats_snapshot *before; /* borrowed; rates since then; NULL: none */
 };
 
 #define STAT_PERCENTILES 4
@@ -27,21 +28,7 @@ extern const struct stat_percentile {
 	unsigned permille;
 } stat_percentiles[STAT_PERCENTILES];
 
-/* What the programs would have asked memcached for without the memory layer. */
-struct stat_saved {
-	uint64_t round_trips;
-	uint64_t bytes; /* of values */
-};
-
-struct stat_saved stat_saved(const struct stats_values *values);
-
-/* All reads of single keys and of keys of batches, each once. */
-uint64_t stat_reads(const struct stats_values *values);
-
 bool stat_wants_layer(const struct stat_filter *filter, unsigned layer);
-
-/* The first process of this pid, or NULL. */
-const struct stats_process *stat_find(const struct stats_snapshot *snapshot, pid_t pid);
 
 void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_filter *filter,
 		      FILE *out);

@@ -29,6 +29,11 @@ static bool put_back_owning(struct tower *tower, const struct layer_batch *batch
 		authority->ops->take_back(authority->layer, batch, write, item);
 		done = false;
 	}
+	if (done) {
+		const struct tower_layer *deep = &tower->layers[tower->n_layers - 1];
+
+		counter_add(&tower->stats->layers[deep->stats]->promotions, 1);
+	}
 	return done;
 }
 

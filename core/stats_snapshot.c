@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "core/stats_file.h"
 
 /* Each try is lost only to a fold that ended while the blocks were copied. */
@@ -137,6 +138,8 @@ static void copy_head(struct stats_snapshot *snapshot, const struct stats_head *
 		head->n_reasons < STATS_REASONS_MAX ? head->n_reasons : STATS_REASONS_MAX;
 	snapshot->redis_unmarked = load(&head->redis.unmarked);
 	snapshot->redis_open = load(&head->redis.open) != 0;
+	snapshot->redis_generation = load(&head->redis.generation);
+	snapshot->taken_ns = clock_now_ns();
 }
 
 static enum stats_status take(const struct shm *shm, struct found *found,

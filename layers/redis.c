@@ -157,6 +157,7 @@ struct layer *redis_open(const struct redis_options *options, void *shared,
 	memcpy(layer->store.name_space, options->name_space, strlen(options->name_space) + 1);
 	layer->store.version = options->version;
 	layer->shared = shared;
+	layer->places.newest = options->seen ? &options->seen->generation : NULL;
 	layer->counters = counters;
 	layer->writes = calloc(REDIS_WRITES_MAX, sizeof(*layer->writes));
 	if (layer->writes) {

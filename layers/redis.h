@@ -43,6 +43,7 @@ struct redis_seen {
 	_Atomic uint64_t
 		unmarked;      /* keys that it has yet to hear of, and servers that are unclean */
 	_Atomic uint64_t open; /* the breaker is: 1, or 0 */
+	_Atomic uint64_t generation; /* the newest known of any server (redis_place.h); 0: none */
 };
 
 struct redis_options {

@@ -15,13 +15,15 @@
 /* Renewals that another process was quicker with. */
 #define TRIES_MAX 4
 
-static struct redis_place *place_new(struct redis_shared *shared, const struct redis_store *store,
-				     const char *server, uint64_t hash)
+static struct redis_place *place_new(struct redis_places *places, struct redis_shared *shared,
+				     const struct redis_store *store, const char *server,
+				     uint64_t hash)
 {
 	size_t n_max = strlen(store->name_space) + strlen(server) + 32;
 	struct redis_place *place = calloc(1, sizeof(*place) + n_max);
 
 	if (place) {
+		place->newest = places->newest;
 		place->server = redis_shared_server(shared, store->hash, server);
 		place->hash = hash;
 		place->n_prefix = (size_t)snprintf(place->prefix, n_max,
@@ -52,7 +54,7 @@ struct redis_place *redis_place_of(struct redis_places *places, struct redis_sha
 		struct redis_place *found = atomic_load_explicit(at, memory_order_acquire);
 
 		if (found == NULL) {
-			made = place_new(shared, store, server, hash);
+			made = place_new(places, shared, store, server, hash);
 			if (made == NULL || atomic_compare_exchange_strong(at, &found, made)) {
 				return made;
 			}
@@ -147,12 +149,19 @@ static uint64_t number_of(const struct redis_place *place, const struct found *f
 	return number;
 }
 
+static void raise_to(_Atomic uint64_t *newest, uint64_t number)
+{
+	uint64_t before = atomic_load(newest);
+
+	while (before < number && !atomic_compare_exchange_weak(newest, &before, number)) {
+	}
+}
+
 static void note(struct redis_place *place, uint64_t number)
 {
-	uint64_t newest = atomic_load(&place->server->newest);
-
-	while (newest < number &&
-	       !atomic_compare_exchange_weak(&place->server->newest, &newest, number)) {
+	raise_to(&place->server->newest, number);
+	if (place->newest) {
+		raise_to(place->newest, number);
 	}
 	atomic_store(&place->number, number);
 }

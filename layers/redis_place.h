@@ -40,6 +40,7 @@
 #define REDIS_PLACES 256
 
 struct redis_place {
+	_Atomic uint64_t *newest;    /* of all places, for onlookers; borrowed, or NULL */
 	struct redis_server *server; /* NULL: the domain has no room for it; never readable */
 	_Atomic uint64_t number;     /* the generation as last seen; 0: not known */
 	uint64_t hash;
@@ -55,6 +56,7 @@ struct redis_store {
 };
 
 struct redis_places {
+	_Atomic uint64_t *newest; /* kept up to date for onlookers; borrowed, or NULL */
 	_Atomic(struct redis_place *) list[REDIS_PLACES];
 };
 

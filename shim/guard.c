@@ -202,8 +202,3 @@ void shim_resume(unsigned paused)
 {
 	calls.paused = paused;
 }
-
-void shim_count_passed(struct tower *tower, enum shim_reason reason)
-{
-	counter_add(&tower->stats->counts->passed[reason], 1);
-}

@@ -187,6 +187,9 @@ static bool refresh(struct tower *tower, struct shim_state *state, memcached_st 
 	read_prefix(tower, state, handle);
 	state->refused = refusal(state, handle);
 	state->fresh = read_servers(state, handle);
+	if (state->fresh && (handle->hashkit._key || state->login)) {
+		shim_kept_private(handle, state);
+	}
 	return state->fresh;
 }
 

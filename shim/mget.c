@@ -198,7 +198,7 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 		shim_drop_results(state);
 		rc = walk(tower, state, results, request);
 	} else {
-		shim_count_passed(tower, reason);
+		shim_passed(tower, call, read->handle, state, reason);
 		rc = reason == REASON_namespace ? refuse_mget(read, request)
 						: real_mget(read, request);
 		after_real_mget(state, read->handle, rc);

@@ -139,8 +139,8 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	return item->value;
 }
 
-static char *get_prepared(struct tower *tower, struct memcached_read *read, const char *key,
-			  size_t n_key)
+static char *get_prepared(struct tower *tower, enum shim_call call, struct memcached_read *read,
+			  const char *key, size_t n_key)
 {
 	struct shim_state *state = shim_state(tower, read->handle);
 	struct shim_key at;
@@ -153,7 +153,7 @@ static char *get_prepared(struct tower *tower, struct memcached_read *read, cons
 		shim_drop_results(state);
 		return walk(tower, state, read, &item, key, n_key);
 	}
-	shim_count_passed(tower, reason);
+	shim_passed(tower, call, read->handle, state, reason);
 	value = memcached_get_real(read, key, reason == REASON_namespace ? SHIM_TOO_LONG : n_key);
 	after_real_read(tower, state, read);
 	return value;
@@ -220,7 +220,7 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 		shim_drop_results(state);
 		walk_exist(tower, read, &item);
 	} else {
-		shim_count_passed(tower, reason);
+		shim_passed(tower, call, read->handle, state, reason);
 		read->rc = reason == REASON_namespace ? refuse_exist(read, key, n_key)
 						      : real_exist(read, key, n_key);
 		after_real_read(tower, state, read);
@@ -298,7 +298,7 @@ static char *get_through(const struct get *get, struct memcached_read *read,
 
 		value = walk(tower, looked->state, read, &item, get->key, get->n_key);
 	} else {
-		value = get_prepared(tower, read, get->key, get->n_key);
+		value = get_prepared(tower, get->call, read, get->key, get->n_key);
 	}
 	shim_end(&frame);
 	return value;

@@ -110,8 +110,6 @@ static inline enum shim_reason shim_unless_off(const struct tower *tower,
 		       : reason;
 }
 
-void shim_count_passed(struct tower *tower, enum shim_reason reason);
-
 /* --- handles.c --- */
 
 struct shim_results; /* results.h */
@@ -144,6 +142,7 @@ struct shim_state {
 	struct shim_results *spare;  /* empty, for the next one; owned; NULL while results is not */
 	struct slots_doubts *doubts; /* writes of this handle whose outcome is not known */
 	bool lost; /* some of them went over a connection that is gone: no answer tells of them */
+	uint64_t told; /* reasons that the log has had (passed.c): a bit each */
 };
 
 /* The handle's state, made if need be; NULL where there is no room. */
@@ -182,6 +181,18 @@ static inline bool shim_has_replicas(const memcached_st *handle)
 
 /* The handle's servers, hashes or namespace may have changed. */
 void shim_changed(const memcached_st *handle);
+
+/* --- passed.c --- */
+
+/*
+ * A call goes to memcached as it is: counted, and told to the log at level debug, once
+ * per handle and reason.  `state` may be NULL.
+ */
+void shim_passed(struct tower *tower, enum shim_call call, const memcached_st *handle,
+		 struct shim_state *state, enum shim_reason reason);
+
+/* The handle's values stay in the process (an encoding key, a login): told in the same way. */
+void shim_kept_private(const memcached_st *handle, struct shim_state *state);
 
 /* --- servers.c --- */
 

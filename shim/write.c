@@ -114,7 +114,6 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 	struct perform p = { verb, call, reason == REASON_buffered };
 	enum layer_outcome outcome;
 
-	shim_count_passed(tower, reason);
 	if (reason == REASON_namespace) {
 		return refuse(verb, call);
 	}
@@ -164,6 +163,9 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 	if (reason == REASON_none && state->buffered && call->handle->flags.binary_protocol) {
 		/* libmemcached then reads the answer to the first write that is buffered. */
 		reason = REASON_buffered;
+	}
+	if (reason != REASON_none) {
+		shim_passed(tower, id, call->handle, state, reason);
 	}
 	outcome = reason == REASON_none
 			  ? walk(tower, verb, call, &item.key, doubts)

@@ -27,7 +27,14 @@ def fetch(address, expected, page):
     with open(expected, "rb") as file:
         assert file.read() == text, "another page than on stdout"
     root = address.rsplit("/", 1)[0]
-    assert status_of(root + "/") == 200
+    with urllib.request.urlopen(root + "/", timeout=20) as answer:
+        assert answer.headers["Content-Type"].startswith("text/html"), answer.headers
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"], answer.headers
+        with open("cli/page.html", "rb") as file:
+            assert file.read() == answer.read(), "another page than in the sources"
+    with urllib.request.urlopen(root + "/stat.json", timeout=20) as answer:
+        assert answer.headers["Content-Type"] == "application/json", answer.headers
+        assert json.load(answer)["total"]["calls"]
     assert status_of(root + "/nothing") == 404
     assert status_of(address, "POST") == 405
     assert status_of(address, "HEAD") == 200

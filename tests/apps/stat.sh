@@ -51,9 +51,11 @@ CHECK
 timeout 1 script -qec "$tower stat --watch 100ms" /dev/null >"$work/screen" </dev/null || :
 [ "$(grep -c "$(printf '\033\\[H\033\\[J')domain" "$work/screen")" -gt 1 ] ||
 	problem 'the screen is not cleared'
+grep -q '^  per second' "$work/screen" || problem 'no rates'
 "$tower" stat >"$work/once"
 ! grep -q "$(printf '\033')" "$work/once" || problem 'a terminal is told something in a pipe'
 grep -q '^configuration .*memory.max_bytes=16M' "$work/once" || problem 'no configuration'
+! grep -q 'per second' "$work/once" || problem 'rates of one look'
 grep -q "^process $running  php" "$work/once" || problem 'no process'
 [ "$("$tower" stat --pid "$running" --layer memory | grep -c '^  memory  ')" -eq 1 ] ||
 	problem 'not the layer of the process'

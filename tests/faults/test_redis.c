@@ -701,10 +701,14 @@ static void test_flush__forgets_everything(void **state)
 {
 	struct layer *layer = layer_open(LONG_NS);
 	struct layer *other = layer_open(LONG_NS);
+	uint64_t generation;
 
 	set(layer, "k", "v");
 	expect_hit(other, "k", "v");
+	generation = seen.generation;
+	assert_true(generation > 0);
 	flush(layer);
+	assert_true(seen.generation > generation);
 	expect(other, "k", LAYER_MISS);
 	expect(layer, "k", LAYER_MISS);
 	set(layer, "k", "w");

@@ -14,6 +14,8 @@
 /* Unit tests are linked without the command line tool. */
 #include "cli/arguments.c"
 #include "cli/json.c"
+#include "cli/numbers.c"
+#include "cli/rates.c"
 #include "cli/snapshot.c"
 #include "cli/stat.c"
 #include "cli/stat_json.c"
@@ -147,6 +149,36 @@ static void test_table__has_shares_of_all_reads_and_only_layers_in_use(void **st
 		"\n");
 }
 
+/* Process 17 had 15 hits two seconds ago; 18 was another one; 19 had not begun. */
+static void test_rates__are_of_what_came_since(void **state)
+{
+	struct stats_snapshot *snapshot = sample();
+	struct stats_process was[2] = { { .pid = 17 }, { .pid = 18 } };
+	struct stats_snapshot before = { .n_processes = 2, .processes = was };
+	const struct stat_filter filter = { .before = &before };
+	struct stats_process *now = snapshot->processes;
+	struct stats_values since;
+
+	snapshot->taken_ns = 2 * CLOCK_NS_PER_S;
+	was[0].values = now[0].values;
+	was[0].values.layers[STATS_MEMORY].hits = 15;
+	was[1].values.layers[STATS_MEMORY].hits = 1000;
+	now[1].values.layers[STATS_MEMORY].hits = 500;
+	assert_contains(table_of(snapshot, &filter),
+			"  per second\n"
+			"  memory              30.0        0   100.0%        0         0        0"
+			"        0            0        0\n"
+			"  memcached              0        0     0.0%        0         0        0"
+			"        0            0        0\n");
+	assert_contains(table_of(snapshot, &filter), "  memory               250        0 ");
+	rates_difference(NULL, &now[0].values, &since);
+	assert_int_equal(since.layers[STATS_MEMORY].hits, 75);
+	rates_difference(&was[0].values, &now[0].values, &since);
+	assert_int_equal(since.layers[STATS_MEMORY].bytes, 1536);
+	before.taken_ns = snapshot->taken_ns;
+	assert_lacks(table_of(snapshot, &filter), "per second");
+}
+
 static void test_table__ends_with_the_total(void **state)
 {
 	const char *text = table_of(sample(), &everything);
@@ -174,7 +206,7 @@ static void test_unmarked_writes__are_said(void **state)
 
 	snapshot->redis_unmarked = 12;
 	assert_contains(table_of(snapshot, &everything), "yet to hear of  12\n");
-	assert_contains(json_of(snapshot, &everything), "\"unmarked\":12}}\n");
+	assert_contains(json_of(snapshot, &everything), "\"unmarked\":12,\"generation\":0}}\n");
 }
 
 static void test_latencies__are_said_in_units_that_fit(void **state)
@@ -191,7 +223,7 @@ static void test_latencies__are_said_in_units_that_fit(void **state)
 			"  memory get            62ns      63ns      63ns     2.1ms\n"
 			"  redis write         41.0us    41.0us    41.0us    41.0us\n");
 	assert_contains(json_of(snapshot, &everything),
-			"\"get_ns\":{\"timed\":1000,\"p50\":62,\"p90\":63,\"p99\":63,"
+			"\"get_ns\":{\"timed\":1000,\"sum\":0,\"p50\":62,\"p90\":63,\"p99\":63,"
 			"\"p99.9\":");
 }
 
@@ -256,11 +288,11 @@ static void test_hostile_command__does_not_reach_the_terminal(void **state)
 	assert_contains(table_of(snapshot, &everything), "process 17  a?[2Jb???\n");
 }
 
-#define NO_TIME "{\"timed\":0,\"p50\":0,\"p90\":0,\"p99\":0,\"p99.9\":0}"
+#define NO_TIME "{\"timed\":0,\"sum\":0,\"p50\":0,\"p90\":0,\"p99\":0,\"p99.9\":0}"
 #define NOTHING_SAVED ",\"saved\":{\"round_trips\":0,\"bytes\":0}"
 #define ZEROS                                                                                      \
 	"\"hits\":0,\"misses\":0,\"hit_bytes\":0,\"batch_hits\":0,\"batches\":0,\"fills\":0,"      \
-	"\"rejected\":0,\"evictions\":0,\"expired\":0,"                                            \
+	"\"promotions\":0,\"rejected\":0,\"evictions\":0,\"expired\":0,"                           \
 	"\"invalidated\":0,\"errors\":0,\"timeouts\":0,\"items\":0,\"bytes\":0,"                   \
 	"\"get_ns\":" NO_TIME ",\"mget_ns\":" NO_TIME ",\"write_ns\":" NO_TIME "}"
 #define ZERO_LAYERS                                                                                \
@@ -273,13 +305,16 @@ static void test_json__is_as_documented(void **state)
 	const struct stat_filter filter = { .pid = 18 };
 
 	memset(snapshot->total.layers, 0, sizeof(snapshot->total.layers));
+	snapshot->redis_generation = 7;
+	snapshot->taken_ns = 1500 * CLOCK_NS_PER_MS;
 	assert_string_equal(
 		json_of(snapshot, &filter),
-		"{\"version\":1,\"domain\":\"unit\",\"off\":[],\"processes\":[{\"pid\":18,"
+		"{\"version\":1,\"domain\":\"unit\",\"taken_ms\":1500,\"off\":[],\"processes\":[{"
+		"\"pid\":18,"
 		"\"command\":\"idle\"," ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}}],"
 		"\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{\"memcached_get\":100,"
 		"\"memcached_set\":4},\"passed\":{\"too_long\":9}},"
-		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0}}\n");
+		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":7}}\n");
 	assert_contains(json_of(sample(), &everything),
 			"\"processes\":[{\"pid\":17,\"command\":\"php-fpm\",\"layers\":[{\"name\":"
 			"\"memory\",\"hits\":75,\"misses\":25,");
@@ -384,10 +419,11 @@ static void test_no_file__nothing_has_run(void **state)
 	assert_string_equal(text,
 			    "nothing has run in domain unit yet; everything is switched on\n");
 	assert_int_equal(RUN(text, "--json"), CLI_OK);
-	assert_string_equal(text,
-			    "{\"version\":1,\"domain\":\"unit\",\"off\":[],\"processes\":[],"
-			    "\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}},"
-			    "\"redis\":{\"breaker\":\"closed\",\"unmarked\":0}}\n");
+	assert_string_equal(
+		text,
+		"{\"version\":1,\"domain\":\"unit\",\"taken_ms\":0,\"off\":[],\"processes\":[],"
+		"\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}},"
+		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":0}}\n");
 	assert_int_equal(access(stats_file_path, F_OK), -1);
 	assert_int_equal(n_errors, 0);
 	assert_int_equal(RUN(text, "--pid", "1"), CLI_FAILED);
@@ -445,6 +481,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_table__has_shares_of_all_reads_and_only_layers_in_use),
 		TEST(test_table__ends_with_the_total),
+		TEST(test_rates__are_of_what_came_since),
 		TEST(test_process_without_reads__has_no_share),
 		TEST(test_unmarked_writes__are_said),
 		TEST(test_latencies__are_said_in_units_that_fit),

@@ -1,0 +1,12 @@
+/* The bytes of cli/page.html (cli/page.h). */
+	.section .rodata
+	.globl	page_html
+	.globl	page_html_bytes
+page_html:
+	.incbin	"cli/page.html"
+end:
+	.balign	8
+page_html_bytes:
+	.quad	end - page_html
+
+	.section .note.GNU-stack,"",%progbits

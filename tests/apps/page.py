@@ -1,0 +1,58 @@
+"""The page of `tower metrics --listen` in a real browser.
+
+page.py ADDRESS SERVER PICTURES    ADDRESS of the page, pid of its server, folder for pictures
+"""
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from browser import Browser # noqa: E402
+
+address, server, folder = sys.argv[1:]
+ENOUGH = 8 # looks: lines and areas can be seen
+
+# Bytes of an area or a line that lie apart, of the first chart with such a series.
+HEIGHT = """(() => { const area = document.querySelector('#%s [data-series=%s]');
+    return area ? area.getBBox().height : -1; })()"""
+
+
+def number(page, selector):
+    return page.value(f"parseFloat(document.querySelector('{selector}').textContent)")
+
+
+with Browser(folder) as browser:
+    page = browser.open(address)
+    page.until(f"+document.body.dataset.looks >= {ENOUGH}")
+    assert page.value("document.title").startswith("tower: "), page.value("document.title")
+    for name in ("memory", "memcached", "redis", "nobody"):
+        share = number(page, f"[data-layer={name}] .share")
+        assert 0 < share < 100, (name, share)
+        assert page.value(HEIGHT % ("reads", name)) > 2, name
+    assert page.value(HEIGHT % ("times", "memory")) >= 0
+    assert page.value("document.querySelector('#table-processes').innerText").find("php") > 0
+    assert "memcached_get" in page.value("document.querySelector('#table-calls').innerText") or \
+        "memcached_mget" in page.value("document.querySelector('#table-calls').innerText")
+    assert page.value("document.querySelector('#switch').textContent") == "everything on"
+
+    # Nothing is wider than the window, in one for a telephone either; pictures in both schemes.
+    for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
+        page.shape(width, 900, scheme)
+        page.value("document.body.dataset.looks = 0")
+        page.until("+document.body.dataset.looks > 0")
+        assert page.value("document.documentElement.scrollWidth <= window.innerWidth"), width
+        page.picture(f"{folder}/page-{width}-{scheme}.png")
+
+    # A layer that is switched off, and a server that ends, are said.
+    os.system(f"{os.environ['BUILD']}/tower disable redis >/dev/null")
+    page.until("document.querySelector('#switch').textContent === 'redis switched off'")
+    os.kill(int(server), signal.SIGTERM)
+    page.until("!document.querySelector('#trouble').hidden")
+
+    root = address.rstrip("/")
+    strangers = [url for url in page.requests if url not in (root + "/", root + "/stat.json")]
+    # Every browser asks for a picture beside the page.
+    assert [url for url in strangers if url != root + "/favicon.ico"] == [], strangers
+    complaints = [c for c in page.complaints if "ERR_CONNECTION_REFUSED" not in str(c) and
+                  "favicon.ico" not in str(c)]
+    assert complaints == [], complaints
