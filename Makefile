@@ -75,7 +75,8 @@ help:
 	@echo 'bench-traces    hit ratios of the policies over traces of requests'
 	@echo 'lint            include rule, clang-tidy, cppcheck, headers compile alone'
 	@echo 'format          clang-format over all sources'
-	@echo 'install         into $$(DESTDIR)$$(PREFIX)'
+	@echo 'install         into $$(DESTDIR)$$(PREFIX); uninstall removes it again'
+	@echo 'deb             Debian packages in $(BUILD)/deb; needs those of scripts/deps package'
 	@echo 'clean           removes $(BUILD)'
 	@echo 'Variables: DEVELOPER=1 SANITIZE=address,undefined|thread CC= BUILD= DESTDIR= PREFIX='
 
@@ -229,28 +230,37 @@ bench: all
 bench-traces:
 	BUILD=$(BUILD) bench/traces/run
 
+# What is installed, and what uninstall removes: mode:folder:file[:name there].
+INSTALLED = 755:bin:$(BUILD)/tower 755:lib/tower:$(BUILD)/libtower.so \
+            644:share/man/man1:docs/man/tower.1 644:share/man/man5:docs/man/tower.ini.5 \
+            644:share/man/man7:docs/man/libtower.7 \
+            644:share/bash-completion/completions:scripts/completion.bash:tower \
+            $(addprefix 644:share/doc/tower:,README.md CHANGES.md LICENSE tower.ini.example) \
+            $(addprefix 644:share/doc/tower/docs:,$(wildcard docs/*.*)) \
+            $(addprefix 644:share/doc/tower/docs/prometheus:,$(wildcard docs/prometheus/*)) \
+            $(addprefix 644:share/doc/tower/docs/grafana:,$(wildcard docs/grafana/*))
+part      = $(word $(2),$(subst :, ,$(1)))
+installed = '$(DESTDIR)$(PREFIX)/$(call part,$(1),2)/$(notdir $(lastword $(subst :, ,$(1))))'
+
 install: all install-files
 
 # Of what is built, whatever flags it was built with.
 install-files:
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/tower \
-		$(DESTDIR)$(PREFIX)/share/doc/tower
-	install -m 755 $(BUILD)/tower $(DESTDIR)$(PREFIX)/bin/tower
-	install -m 755 $(BUILD)/libtower.so $(DESTDIR)$(PREFIX)/lib/tower/libtower.so
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
-		$(DESTDIR)$(PREFIX)/share/man/man7 \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	install -m 644 docs/man/tower.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -m 644 docs/man/tower.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5/
-	install -m 644 docs/man/libtower.7 $(DESTDIR)$(PREFIX)/share/man/man7/
-	install -m 644 scripts/completion.bash \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tower
-	install -m 644 README.md CHANGES.md LICENSE tower.ini.example docs/*.md \
-		$(DESTDIR)$(PREFIX)/share/doc/tower/
-	install -d $(DESTDIR)$(PREFIX)/share/doc/tower/prometheus \
-		$(DESTDIR)$(PREFIX)/share/doc/tower/grafana
-	install -m 644 docs/prometheus/*.yml $(DESTDIR)$(PREFIX)/share/doc/tower/prometheus/
-	install -m 644 docs/grafana/*.json $(DESTDIR)$(PREFIX)/share/doc/tower/grafana/
+	$(foreach row,$(INSTALLED),install -D -m $(call part,$(row),1) $(call part,$(row),3) \
+		$(call installed,$(row)) &&) true
+
+# Folders that are tower's own go, too, where nothing else is in them.
+uninstall:
+	rm -f $(foreach row,$(INSTALLED),$(call installed,$(row)))
+	for folder in share/doc/tower/docs/prometheus share/doc/tower/docs/grafana \
+			share/doc/tower/docs share/doc/tower lib/tower; do \
+		[ ! -d '$(DESTDIR)$(PREFIX)'/$$folder ] || \
+			rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(PREFIX)'/$$folder || exit; \
+	done
+
+# The Debian source package and what is built from it, in $(BUILD)/deb.
+deb:
+	BUILD='$(BUILD)' scripts/deb
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
@@ -260,6 +270,6 @@ clean:
 
 FORCE:
 .PHONY: all help tests tests-preloaded fuzzers check demo bench bench-traces lint format install install-files \
-	clean FORCE
+	uninstall deb clean FORCE
 .SECONDARY:
 -include $(ALLOBJ:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(FUZZ))

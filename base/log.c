@@ -10,7 +10,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +42,7 @@ static enum target target;
 static struct output file = { .fd = -1 };
 static char path[PATH_MAX]; /* of the file */
 static struct output standard_error = { .fd = STDERR_FILENO };
+static char syslog_path[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = _PATH_LOG;
 
 static int64_t second; /* that n_lines counts */
 static unsigned n_lines;
@@ -53,8 +56,6 @@ static const int syslog_levels[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG }
 
 static void before_fork(void)
 {
-	/* Not only for our own state: a fork in the middle of syslog(3)
-	 * would leave libc's lock taken in the child. */
 	lock_take(&lock);
 }
 
@@ -131,6 +132,22 @@ static void write_quietly(const struct output *output, const char *bytes, size_t
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Whether the path still leads to the file: whoever rotates logs renames it. */
+static bool is_named(const struct output *output, const char *name)
+{
+	struct stat st;
+
+	return lstat(name, &st) == 0 && st.st_dev == output->device && st.st_ino == output->inode;
+}
+
+static void close_file_locked(void)
+{
+	if (is_same(&file)) {
+		close(file.fd);
+	}
+	file.fd = -1;
+}
+
 static void open_file_locked(void)
 {
 	/* O_NONBLOCK is for a FIFO or a terminal: we never wait for a reader. */
@@ -139,25 +156,52 @@ static void open_file_locked(void)
 
 	if (fd >= 0 && fd <= STDERR_FILENO) {
 		/* The host has closed a standard stream: our file must not become it. */
-		file.fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-		close(fd);
-	} else {
-		file.fd = fd;
+		int low = fd;
+
+		fd = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		close(low);
 	}
+	if (fd < 0) {
+		/* Where it may not be had again (other user, other root) the old one must do. */
+		return;
+	}
+	close_file_locked();
+	file.fd = fd;
 	remember(&file);
+}
+
+/*
+ * Not syslog(3): its descriptor is libc's and the host's in common, it is taken for good
+ * when the host has closed it and uses the number for something else, and closed then.
+ * Ours lives for one line.  Whoever receives it knows the time.
+ */
+static void send_to_syslog(enum log_level level, const char *line, size_t n)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	char packet[LOG_LINE_MAX + 16];
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int n_packet;
+
+	if (fd < 0) {
+		return;
+	}
+	memcpy(to.sun_path, syslog_path, sizeof(to.sun_path));
+	n_packet = snprintf(packet, sizeof(packet), "<%d>%.*s", LOG_USER | syslog_levels[level],
+			    (int)n, line);
+	sendto(fd, packet, (size_t)n_packet, MSG_NOSIGNAL, (struct sockaddr *)&to, sizeof(to));
+	close(fd);
 }
 
 /* Sends "tower[PID]: LEVEL: text\n", which has room for a NUL behind it. */
 static void send_locked(enum log_level level, char *line, size_t n)
 {
 	if (target == TARGET_SYSLOG) {
-		line[n - 1] = '\0';
-		syslog(LOG_USER | syslog_levels[level], "%s", line);
+		send_to_syslog(level, line, n - 1);
 		return;
 	}
 	if (target == TARGET_FILE) {
-		if (!is_same(&file)) {
-			/* The host has closed it. */
+		/* The host has closed it, or somebody has renamed it. */
+		if (!is_same(&file) || !is_named(&file, path)) {
 			open_file_locked();
 		}
 		write_quietly(&file, line, n);
@@ -236,7 +280,7 @@ void log_line(enum log_level level, const char *format, ...)
 		errno = saved_errno;
 		return;
 	}
-	/* write(2) and syslog(3) are places where a thread may be cancelled. */
+	/* write(2) and sendto(2) are places where a thread may be cancelled. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	lock_take(&lock);
 	if (admit_locked()) {
@@ -247,14 +291,6 @@ void log_line(enum log_level level, const char *format, ...)
 	lock_release(&lock);
 	pthread_setcancelstate(cancel_state, NULL);
 	errno = saved_errno;
-}
-
-static void close_file_locked(void)
-{
-	if (is_same(&file)) {
-		close(file.fd);
-	}
-	file.fd = -1;
 }
 
 static bool open_target_locked(const char *new_target)
@@ -321,4 +357,14 @@ void log_remember_stderr(void)
 bool log_wants(enum log_level level)
 {
 	return (int)level <= atomic_load_explicit(&wanted, memory_order_relaxed);
+}
+
+void log_fake_syslog(const char *socket_path)
+{
+	int saved_errno = errno;
+
+	lock_take(&lock);
+	snprintf(syslog_path, sizeof(syslog_path), "%s", socket_path ? socket_path : _PATH_LOG);
+	lock_release(&lock);
+	errno = saved_errno;
 }

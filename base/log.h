@@ -31,6 +31,12 @@ enum log_level {
  * Chooses where lines go: "stderr", "syslog" or an absolute path, opened for
  * append with O_CLOEXEC and O_NOFOLLOW.  `target` is copied.  False where the
  * path is too long or cannot be opened; stderr then stays in use.
+ *
+ * A file may be renamed or removed at any time, by logrotate for instance: the next
+ * line opens the path again (made with mode 0600 where it is not there).  Where that
+ * fails, as after privileges were dropped, lines go on to the file that was open.
+ * Syslog is a datagram to /dev/log with facility user; libc's own connection to it is
+ * the host's, and not touched.
  * Before the first call: stderr, LOG_LEVEL_WARN.
  */
 bool log_open(const char *target, enum log_level level);
@@ -44,6 +50,9 @@ void log_close(void);
  * module registers with base/fork.h: the log's lock is the last of all.
  */
 void log_remember_stderr(void);
+
+/* For tests: where syslog listens instead; NULL: /dev/log again. */
+void log_fake_syslog(const char *socket_path);
 
 bool log_wants(enum log_level level);
 

@@ -9,6 +9,7 @@
 #include "core/expiry.h"
 #include "core/open_writes.h"
 #include "core/timing.h"
+#include "layers/probes.h"
 
 /*
  * Private layers, after the slot was left.  What one that is switched off holds
@@ -189,6 +190,7 @@ static void leave(struct tower *tower, struct layer_write *write, const struct s
 			timing_record(tower->stats, deep->stats, STATS_WRITE, write->deep_ns);
 		}
 	}
+	probe_write(write->verb, &write->key, write->n_value, outcome);
 	budget_keep(tower);
 	tell(tower, write);
 }

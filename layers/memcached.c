@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "layers/probes.h"
 
 struct memcached_real memcached_real;
 
@@ -33,8 +34,10 @@ static void count(struct layer *layer, const struct layer_item *item, memcached_
 	struct layer_counters *counters = *layer->counters;
 
 	if (item->answer == LAYER_HIT) {
+		probe_hit(PROBE_MEMCACHED, &item->key, item->n_value);
 		counter_add(&counters->hits, 1);
 	} else if (item->answer == LAYER_MISS) {
+		probe_miss(PROBE_MEMCACHED, &item->key);
 		counter_add(&counters->misses, 1);
 	} else {
 		counter_add(&counters->errors, 1);
@@ -475,6 +478,9 @@ static bool memcached_put_back(struct layer *layer, const struct layer_batch *ba
 						      (time_t)exptime, item->flags);
 	/* For the program it was no call. */
 	to.handle->query_id = query_id;
+	if (rc == MEMCACHED_SUCCESS) {
+		probe_fill(PROBE_MEMCACHED, &item->key, item->n_value);
+	}
 	counter_add(rc == MEMCACHED_SUCCESS ? &(*layer->counters)->fills
 					    : &(*layer->counters)->rejected,
 		    1);
@@ -499,6 +505,7 @@ static void memcached_take_back(struct layer *layer, const struct layer_batch *b
 		memcached_real.memcached_delete(to.handle, key, n_key, 0);
 	}
 	to.handle->query_id = query_id;
+	probe_invalidate(PROBE_MEMCACHED, &item->key);
 	counter_add(&(*layer->counters)->invalidated, 1);
 }
 

@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "layers/memory_match.h"
 #include "layers/memory_store.h"
+#include "layers/probes.h"
 
 /* What a batch does at a time: with one taking of the lock, or ahead of the processor. */
 #define CHUNK 16
@@ -163,7 +164,11 @@ static void put_locked(struct layer *layer, const struct memory_offer *offer, in
 	bool stored = memory_put_locked(layer, offer, is_there ? &found : NULL, now);
 
 	if (is_there && !stored) {
+		probe_invalidate(PROBE_MEMORY, offer->key);
 		counter_add(&(*layer->counters)->invalidated, 1);
+	}
+	if (stored) {
+		probe_fill(PROBE_MEMORY, offer->key, offer->n_value);
 	}
 	counter_add(stored ? &(*layer->counters)->fills : &(*layer->counters)->rejected, 1);
 }
@@ -195,10 +200,15 @@ static enum layer_answer memory_peek(struct layer *layer, const struct layer_key
 	if (is_there && why_void(layer, &found, ret->slot)) {
 		return LAYER_UNASKED;
 	}
-	if (!is_there || (want_cas && found.head.kind != MEMORY_ENTRY_WITH_CAS) ||
-	    !answer(&found, allocator, ret)) {
+	if (!is_there || (want_cas && found.head.kind != MEMORY_ENTRY_WITH_CAS)) {
 		counter_add(&(*layer->counters)->misses, 1);
+		probe_miss(PROBE_MEMORY, key);
 		return LAYER_MISS;
+	}
+	/* Here the key is at hand, and behind the copy it would have to be kept for this. */
+	probe_hit(PROBE_MEMORY, key, found.head.n_value);
+	if (!answer(&found, allocator, ret)) {
+		return LAYER_UNASKED;
 	}
 	memory_word_use(found.at, found.word, layer->uses_max);
 	counter_add(&(*layer->counters)->hits, 1);
@@ -217,6 +227,9 @@ static bool find_fresh(struct layer *layer, const struct layer_key *key, uint64_
 	}
 	why = why_void(layer, ret, slot);
 	if (why) {
+		if (why == &(*layer->counters)->invalidated) {
+			probe_invalidate(PROBE_MEMORY, key);
+		}
 		counter_add(why, 1);
 		drop(layer, ret);
 	}
@@ -290,9 +303,11 @@ static void memory_get(struct layer *layer, struct layer_batch *batch)
 		}
 		if (get_one(layer, batch, item)) {
 			item->answer = LAYER_HIT;
+			probe_hit(PROBE_MEMORY, &item->key, item->n_value);
 			hits++;
 		} else {
 			item->answer = LAYER_MISS;
+			probe_miss(PROBE_MEMORY, &item->key);
 			misses++;
 		}
 	}
@@ -372,6 +387,7 @@ static void memory_written(struct layer *layer, const struct layer_write *write)
 	} else if (find(layer, &write->key, &found)) {
 		memory_drop_locked(layer, &found);
 		memory_tidy_locked(layer, now);
+		probe_invalidate(PROBE_MEMORY, &write->key);
 		counter_add(&(*layer->counters)->invalidated, 1);
 	}
 	lock_release(&layer->lock);
@@ -379,6 +395,7 @@ static void memory_written(struct layer *layer, const struct layer_write *write)
 
 static void flush_locked(struct layer *layer)
 {
+	probe_invalidate_all(PROBE_MEMORY);
 	counter_add(&(*layer->counters)->invalidated, layer->n_items);
 	memory_clear_locked(layer);
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "layers/envelope.h"
+#include "layers/probes.h"
 #include "layers/redis_write.h"
 
 enum action {
@@ -311,9 +312,13 @@ void redis_commit(struct layer *layer, struct layer_write *write)
 			build(at, &commit);
 		}
 		status = redis_wire_post(at->session.connection->wire, at->session.deadline_ns);
-		counter_add(commit.action == CLOSE ? &(*layer->counters)->invalidated
-						   : &(*layer->counters)->fills,
-			    1);
+		if (commit.action == CLOSE) {
+			probe_invalidate(PROBE_REDIS, &write->key);
+			counter_add(&(*layer->counters)->invalidated, 1);
+		} else {
+			probe_fill(PROBE_REDIS, &write->key, commit.record.length);
+			counter_add(&(*layer->counters)->fills, 1);
+		}
 	}
 	redis_session_end(&at->session, status);
 	redis_write_done(write);

@@ -11,6 +11,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "layers/envelope.h"
+#include "layers/probes.h"
 #include "layers/redis_address.h"
 #include "layers/redis_record.h"
 #include "layers/redis_url.h"
@@ -198,6 +199,7 @@ static void say_open(const struct redis_pool *pool, bool open)
 	if (pool->seen) {
 		gauge_set(&pool->seen->open, open);
 	}
+	probe_breaker(open);
 }
 
 static void failed(struct redis_pool *pool, enum redis_wire_status status,

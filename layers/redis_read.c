@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "layers/envelope.h"
+#include "layers/probes.h"
 #include "layers/redis_session.h"
 
 /* Items in one MGET, and in one pipeline, between which others have their turn. */
@@ -254,7 +255,13 @@ static bool take_reading(void *owner, const struct redis_wire_reply *reply)
 	if (at->is_same) {
 		item->answer = take_body(reading, item, at, reply);
 	}
-	counter_add(item->answer == LAYER_HIT ? &counters->hits : &counters->misses, 1);
+	if (item->answer == LAYER_HIT) {
+		probe_hit(PROBE_REDIS, &item->key, item->n_value);
+		counter_add(&counters->hits, 1);
+	} else {
+		probe_miss(PROBE_REDIS, &item->key);
+		counter_add(&counters->misses, 1);
+	}
 	return true;
 }
 

@@ -11,8 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -199,12 +202,183 @@ static void test_wrong_targets__are_refused(void **state)
 	unlink(link);
 }
 
-static void test_syslog__is_accepted(void **state)
+/* A syslog of our own, as long as the test lasts. */
+static int listen_for_syslog(void)
 {
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/syslog", folder);
+	unlink(address.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	log_fake_syslog(address.sun_path);
+	return fd;
+}
+
+static void end_syslog(int fd)
+{
+	char name[64];
+
+	log_fake_syslog(NULL);
+	snprintf(name, sizeof(name), "%s/syslog", folder);
+	unlink(name);
+	close(fd);
+}
+
+static void test_syslog__gets_one_packet_a_line(void **state)
+{
+	char packet[1024];
+	char expected[128];
+	int fd = listen_for_syslog();
+	ssize_t n;
+
 	(void)state;
 	assert_true(log_open("syslog", LOG_LEVEL_WARN));
-	log_line(LOG_LEVEL_WARN, "a line of tower's tests");
+	log_line(LOG_LEVEL_ERROR, "a line of %s", "tower's tests");
+	n = recv(fd, packet, sizeof(packet) - 1, 0);
+	assert_true(n > 0);
+	packet[n] = '\0';
+	snprintf(expected, sizeof(expected), "<%d>tower[%d]: error: a line of tower's tests",
+		 LOG_USER | LOG_ERR, (int)getpid());
+	assert_string_equal(packet, expected);
+	assert_true(recv(fd, packet, sizeof(packet), 0) < 0);
 	assert_int_equal(count_lines(), 0);
+	end_syslog(fd);
+}
+
+static void test_no_syslog__is_no_signal_no_waiting_and_no_descriptor(void **state)
+{
+	char line[100];
+	int fd = listen_for_syslog();
+	int before;
+	int after;
+
+	(void)state;
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	assert_true(log_open("syslog", LOG_LEVEL_WARN));
+	before = dup(STDIN_FILENO);
+	close(before);
+	/* Nobody takes them: more than any queue of packets holds. */
+	for (int i = 0; i < 2000; i++) {
+		clock_fake(now += CLOCK_NS_PER_S, 1);
+		log_line(LOG_LEVEL_WARN, "%s", line);
+	}
+	log_fake_syslog("/nowhere/at/all");
+	log_line(LOG_LEVEL_WARN, "%s", line);
+	after = dup(STDIN_FILENO);
+	close(after);
+	end_syslog(fd);
+	assert_int_equal(after, before);
+}
+
+static void test_syslog_and_the_hosts_own__do_not_meet(void **state)
+{
+	int fd = listen_for_syslog();
+	int ends[2];
+	char byte;
+
+	(void)state;
+	assert_true(log_open("syslog", LOG_LEVEL_WARN));
+	log_line(LOG_LEVEL_WARN, "one");
+	/* All is closed, and every number becomes a socket of the host's. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+			 0);
+	for (int number = ends[1] + 1; number < 64; number++) {
+		assert_int_equal(dup3(ends[0], number, O_CLOEXEC), number);
+	}
+	log_line(LOG_LEVEL_WARN, "two");
+	assert_true(recv(ends[1], &byte, 1, 0) < 0);
+	for (int number = ends[1] + 1; number < 64; number++) {
+		assert_true(fcntl(number, F_GETFD) >= 0);
+		close(number);
+	}
+	close(ends[0]);
+	close(ends[1]);
+	end_syslog(fd);
+}
+
+static void test_file_renamed__next_line_is_in_a_new_one(void **state)
+{
+	char rotated[80];
+	int before = dup(STDIN_FILENO);
+	int after;
+
+	(void)state;
+	close(before);
+	snprintf(rotated, sizeof(rotated), "%s.1", path);
+	for (int i = 0; i < 3; i++) {
+		log_line(LOG_LEVEL_WARN, "before");
+		assert_int_equal(rename(path, rotated), 0);
+		log_line(LOG_LEVEL_WARN, "after");
+		log_line(LOG_LEVEL_WARN, "after");
+		assert_int_equal(count_lines(), 2);
+		assert_null(strstr(text, "before"));
+		assert_int_equal(unlink(path), 0);
+	}
+	log_line(LOG_LEVEL_WARN, "removed");
+	assert_int_equal(count_lines(), 1);
+	after = dup(STDIN_FILENO);
+	close(after);
+	assert_int_equal(after, before);
+	unlink(rotated);
+}
+
+/* logrotate's copytruncate. */
+static void test_file_truncated__is_written_from_its_beginning(void **state)
+{
+	(void)state;
+	log_line(LOG_LEVEL_WARN, "before");
+	assert_int_equal(truncate(path, 0), 0);
+	log_line(LOG_LEVEL_WARN, "after");
+	assert_int_equal(count_lines(), 1);
+	assert_int_equal(strlen(read_log()), strchr(text, '\n') + 1 - text);
+}
+
+/* As after privileges were dropped: another's place, or a link, is not followed. */
+static void test_renamed_and_not_to_be_had_again__lines_go_on_to_the_old(void **state)
+{
+	char rotated[80];
+	char aim[80];
+
+	(void)state;
+	snprintf(rotated, sizeof(rotated), "%s.1", path);
+	snprintf(aim, sizeof(aim), "%s/aim", folder);
+	log_line(LOG_LEVEL_WARN, "one");
+	assert_int_equal(rename(path, rotated), 0);
+	assert_int_equal(symlink(aim, path), 0);
+	log_line(LOG_LEVEL_WARN, "two");
+	assert_int_equal(access(aim, F_OK), -1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	log_line(LOG_LEVEL_WARN, "three");
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rename(rotated, path), 0);
+	log_line(LOG_LEVEL_WARN, "four");
+	assert_int_equal(count_lines(), 4);
+}
+
+static void log_after_all_was_closed(void)
+{
+	char name[80];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "%s/hosts", folder);
+	log_line(LOG_LEVEL_WARN, "one");
+	closefrom(0);
+	for (int fd = 0; fd < 64; fd++) {
+		if (open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) != fd) {
+			_exit(1);
+		}
+	}
+	log_line(LOG_LEVEL_WARN, "two");
+	log_line(LOG_LEVEL_WARN, "three");
+	for (int fd = 0; fd < 64; fd++) {
+		if (fstat(fd, &st) != 0 || st.st_size != 0) {
+			_exit(2);
+		}
+	}
+	unlink(name);
 }
 
 /* Runs `act` in a child and returns how it ended. */
@@ -221,6 +395,13 @@ static int status_of(void (*act)(void))
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	return status;
+}
+
+static void test_all_closed_and_used_again__file_is_opened_anew(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of(log_after_all_was_closed), 0);
+	assert_int_equal(count_lines(), 3);
 }
 
 static void log_to_stderr(void)
@@ -401,7 +582,13 @@ int main(void)
 		TEST(test_control_characters__make_no_second_line),
 		TEST(test_errno__is_preserved),
 		TEST(test_wrong_targets__are_refused),
-		TEST(test_syslog__is_accepted),
+		TEST(test_syslog__gets_one_packet_a_line),
+		TEST(test_no_syslog__is_no_signal_no_waiting_and_no_descriptor),
+		TEST(test_syslog_and_the_hosts_own__do_not_meet),
+		TEST(test_file_renamed__next_line_is_in_a_new_one),
+		TEST(test_file_truncated__is_written_from_its_beginning),
+		TEST(test_renamed_and_not_to_be_had_again__lines_go_on_to_the_old),
+		TEST(test_all_closed_and_used_again__file_is_opened_anew),
 		TEST(test_stderr__gets_the_line),
 		TEST(test_stderr_closed_at_load__is_never_written),
 		TEST(test_stderr_become_another_file__is_never_written),
