@@ -146,6 +146,13 @@ $(BUILD)/bench/replay: $(REPLAY) $(call obj,$(BASE) $(LAYERS))
 
 -include $(REPLAY:.o=.d)
 
+# Makes traces up.
+$(BUILD)/bench/generate: bench/traces/generate.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -O2 -g -std=c11 $(WARN) -o $@ $< -lm
+
+tests: $(BUILD)/bench/generate
+
 tests: $(BUILD)/tests/coherence/litmus
 -include $(LITMUS:.o=.d)
 

@@ -59,6 +59,7 @@ int cli_disable(const struct cli_options *options, int argc, char **argv);
 int cli_enable(const struct cli_options *options, int argc, char **argv);
 int cli_metrics(const struct cli_options *options, int argc, char **argv);
 int cli_key(const struct cli_options *options, int argc, char **argv);
+int cli_sim(const struct cli_options *options, int argc, char **argv);
 int cli_run(const struct cli_options *options, int argc, char **argv);
 
 #endif

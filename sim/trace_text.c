@@ -345,7 +345,7 @@ static bool read_watched(char *line, struct trace_request *ret)
 		}
 		/* Relative to now where it is short, as memcached takes it; else not known. */
 		if (!ttl || !read_seconds(ttl, &ret->ttl_ns) ||
-		    ret->ttl_ns > 30 * 86400 * CLOCK_NS_PER_S) {
+		    ret->ttl_ns > INT64_C(30) * 86400 * CLOCK_NS_PER_S) {
 			ret->ttl_ns = 0;
 		}
 	} else if (strcmp(type, "item_get") != 0) {

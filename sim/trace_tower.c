@@ -94,10 +94,25 @@ static bool reserve(struct trace_reader *reader, uint64_t more)
 	return true;
 }
 
+/* There is room for it. */
+static void add_record(struct trace_reader *reader, const struct trace_file *file,
+		       const struct trace_file_record *read)
+{
+	if (read->key && (read->what & TRACE_FILE_OPERATION) < TRACE_FILE_N_OPERATIONS) {
+		reader->records[reader->n_records] = (struct trace_record){
+			.time_ms = file->wall_ms + read->time_ms,
+			.key = read->key,
+			.what = read->what,
+			.turn = (uint32_t)reader->n_records,
+		};
+		reader->n_records++;
+	}
+}
+
 static bool load_places(struct trace_reader *reader, const struct trace_file *file, uint64_t from,
 			uint64_t to)
 {
-	struct trace_file_record read[READ_RECORDS];
+	struct trace_file_record read[READ_RECORDS] = { 0 };
 
 	while (from < to) {
 		uint64_t at = from % file->n_places;
@@ -111,15 +126,7 @@ static bool load_places(struct trace_reader *reader, const struct trace_file *fi
 			return false;
 		}
 		for (uint64_t i = 0; i < n; i++) {
-			if (read[i].key &&
-			    (read[i].what & TRACE_FILE_OPERATION) < TRACE_FILE_N_OPERATIONS) {
-				reader->records[reader->n_records++] = (struct trace_record){
-					.time_ms = file->wall_ms + read[i].time_ms,
-					.key = read[i].key,
-					.what = read[i].what,
-					.turn = (uint32_t)reader->n_records,
-				};
-			}
+			add_record(reader, file, &read[i]);
 		}
 		from += n;
 	}
