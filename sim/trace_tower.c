@@ -71,7 +71,7 @@ static bool read_header(struct trace_reader *reader, struct trace_file *ret)
 	if (ret->n_places == 0 || ret->n_places % TRACE_FILE_RUN ||
 	    n_bytes / sizeof(struct trace_file_record) < ret->n_places || ret->sample == 0 ||
 	    ret->sample > UINT64_C(1) << 32 || ret->wall_ms < 0 ||
-	    ret->wall_ms > INT64_MAX / CLOCK_NS_PER_S) {
+	    ret->wall_ms > INT64_MAX / CLOCK_NS_PER_MS - (int64_t)UINT32_MAX) {
 		return refuse(reader, "is a damaged recording");
 	}
 	return true;
