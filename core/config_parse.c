@@ -204,6 +204,7 @@ static const char *check_text(enum config_key key, const char *value)
 	case CONFIG_KEY_redis_password_file:
 	case CONFIG_KEY_coherence_path:
 	case CONFIG_KEY_stats_path:
+	case CONFIG_KEY_trace_path:
 		return check_path(value);
 	case CONFIG_KEY_coherence_group:
 		return value[0] == '\0' || config_group(value) != CONFIG_NO_GROUP ? NULL

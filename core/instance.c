@@ -12,6 +12,7 @@
 #include "core/budget.h"
 #include "core/domain.h"
 #include "core/open_writes.h"
+#include "core/timing.h"
 #include "layers/memory.h"
 #include "layers/redis.h"
 
@@ -67,6 +68,9 @@ static void fork_child(void)
 		}
 	}
 	open_writes_child();
+	if (tower.recorder) {
+		recorder_child(tower.recorder);
+	}
 	if (now) {
 		stats_child(now->stats);
 		inherited = now;
@@ -195,6 +199,22 @@ static bool open_layers(const struct tower_plug *plug, bool whole)
 	       add_layer(&redis_ops, open_redis(whole), STATS_REDIS);
 }
 
+/* Without memory for it, nothing is recorded. */
+static void open_recorder(void)
+{
+	const struct recorder_options options = {
+		.path = config.trace_path,
+		.one_of = config.trace_one_of,
+		.max_bytes = config.trace_max_bytes,
+		.max_files = config.trace_max_files,
+	};
+
+	if (config.trace_path[0]) {
+		tower.recorder = recorder_open(&options);
+		timing_watch_hits();
+	}
+}
+
 static void close_all(void)
 {
 	while (tower.n_layers) {
@@ -285,6 +305,7 @@ static bool open_locked(const struct tower_plug *plug)
 		report_unshared(slots_path, why, stats_path, tower.stats->why);
 		tower.flushes = slots_flushes(tower.slots);
 		slots_on_repair(tower.slots, abandon_redis, tower.slots);
+		open_recorder();
 		return true;
 	}
 	close_all();
@@ -312,6 +333,9 @@ static struct tower *take_up(const struct tower_plug *plug)
 			stats_claim(inherited->stats);
 			slots_claim(inherited->slots);
 			budget_reset(inherited);
+			if (inherited->recorder) {
+				recorder_claim(inherited->recorder);
+			}
 			now = inherited;
 			inherited = NULL;
 		} else if (fork_safe && open_locked(plug)) {

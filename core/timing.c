@@ -1,8 +1,17 @@
 #include "core/timing.h"
 
+#include <stdatomic.h>
+
 #include "base/clock.h"
 
 __thread struct timing timing_now;
+
+static atomic_bool watches_hits;
+
+void timing_watch_hits(void)
+{
+	atomic_store_explicit(&watches_hits, true, memory_order_relaxed);
+}
 
 /* xorshift32; Marsaglia, "Xorshift RNGs", 2003. */
 static uint32_t next_random(void)
@@ -32,7 +41,9 @@ static bool begin(void)
 	}
 	seed = (uint64_t)clock_now_ns() ^ (uintptr_t)&timing_now;
 	timing_now.random = (uint32_t)(seed * UINT64_C(0x9e3779b97f4a7c15) >> 32) | 1;
-	timing_now.hits = choose(TIMING_HITS);
+	timing_now.left = choose(TIMING_HITS);
+	timing_now.hits =
+		atomic_load_explicit(&watches_hits, memory_order_relaxed) ? 0 : timing_now.left;
 	timing_now.walks = choose(TIMING_WALKS);
 	return true;
 }
@@ -41,6 +52,14 @@ bool timing_hit_due(void)
 {
 	if (begin()) {
 		return timing_hit();
+	}
+	if (atomic_load_explicit(&watches_hits, memory_order_relaxed)) {
+		timing_now.hits = 0;
+		timing_now.untimed = --timing_now.left >= 0;
+		if (!timing_now.untimed) {
+			timing_now.left = choose(TIMING_HITS);
+		}
+		return true;
 	}
 	timing_now.hits = choose(TIMING_HITS);
 	return true;

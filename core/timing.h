@@ -20,18 +20,27 @@
 
 /* Operations of this thread until the next that is timed. */
 struct timing {
-	int32_t hits;
+	int32_t hits; /* where hits are watched: always 0, and `left` counts */
 	int32_t walks;
+	int32_t left;
+	bool untimed;	 /* the hit is watched, but not timed */
 	uint32_t random; /* 0: this thread has not begun */
 };
 
 extern __thread struct timing timing_now;
 
+/*
+ * From now on timing_hit() says yes to every hit of threads that have not begun, because
+ * somebody wants to see them all; timing_now.untimed says which are not to be timed.
+ * So a hit of a program that is not watched pays nothing.
+ */
+void timing_watch_hits(void);
+
 /* The rest of the two below; answers whether the operation is timed. */
 bool timing_hit_due(void);
 bool timing_walk_due(void);
 
-/* Whether to time this one. */
+/* Whether to time this one, or watch it. */
 static inline bool timing_hit(void)
 {
 	return __builtin_expect(--timing_now.hits < 0, 0) && timing_hit_due();

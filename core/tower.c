@@ -229,10 +229,25 @@ __attribute__((noinline, cold)) static bool peek_timed(const struct tower *tower
 	return hit;
 }
 
+/* Timed, recorded, or both. */
+__attribute__((noinline)) static bool peek_watched(const struct tower *tower,
+						   const struct layer_key *key, bool want_cas,
+						   const struct layer_allocator *allocator,
+						   struct layer_item *ret)
+{
+	bool hit = timing_now.untimed ? peek(tower, key, want_cas, allocator, ret)
+				      : peek_timed(tower, key, want_cas, allocator, ret);
+
+	if (hit && tower->recorder) {
+		recorder_record(tower->recorder, TRACE_FILE_HIT, key->hash, ret->n_value);
+	}
+	return hit;
+}
+
 bool tower_peek(struct tower *tower, const struct layer_key *key, bool want_cas,
 		const struct layer_allocator *allocator, struct layer_item *ret)
 {
-	return timing_hit() ? peek_timed(tower, key, want_cas, allocator, ret)
+	return timing_hit() ? peek_watched(tower, key, want_cas, allocator, ret)
 			    : peek(tower, key, want_cas, allocator, ret);
 }
 
@@ -283,6 +298,21 @@ static void bound_ends(struct tower *tower, struct layer_batch *batch)
 	}
 }
 
+/* What no layer could be asked for is no request that a cache could have answered. */
+static void record(struct tower *tower, const struct layer_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_items; i++) {
+		const struct layer_item *item = &batch->items[i];
+
+		if (item->answer == LAYER_HIT) {
+			recorder_record(tower->recorder, TRACE_FILE_HIT, item->key.hash,
+					item->n_value);
+		} else if (item->answer == LAYER_MISS) {
+			recorder_record(tower->recorder, TRACE_FILE_MISS, item->key.hash, 0);
+		}
+	}
+}
+
 void tower_read_end(struct tower *tower, struct layer_batch *batch)
 {
 	size_t above = batch->n_hits;
@@ -292,6 +322,9 @@ void tower_read_end(struct tower *tower, struct layer_batch *batch)
 	}
 	if (tower_deep(tower) && batch->at == tower->n_layers && !batch->probe) {
 		tower_promote(tower, batch);
+	}
+	if (tower->recorder && !batch->probe) {
+		record(tower, batch);
 	}
 	if (batch->n_hits == above || batch->probe) {
 		return;

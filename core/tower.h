@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "core/config.h"
+#include "core/recorder.h"
 #include "core/slots.h"
 #include "core/stats.h"
 #include "layers/layer.h"
@@ -37,6 +38,7 @@ struct tower {
 	uint8_t authority;		/* place of the memcached layer */
 	_Atomic int64_t budget_next_ns; /* core/budget.h */
 	_Atomic uint64_t flushes;	/* of the domain, as far as private layers have followed */
+	struct recorder *recorder;	/* NULL: nothing is recorded */
 	struct tower_seen *seen; /* of the domain; NULL: nothing is put back for coming again */
 };
 

@@ -195,6 +195,24 @@ static void leave(struct tower *tower, struct layer_write *write, const struct s
 	tell(tower, write);
 }
 
+/* What has happened, or will as far as anybody knows. */
+static void record(struct tower *tower, const struct layer_write *write)
+{
+	enum trace_file_operation operation = TRACE_FILE_CHANGE;
+
+	if (write->outcome != LAYER_DONE && write->outcome != LAYER_UNCERTAIN) {
+		return;
+	}
+	if (write->verb == LAYER_DELETE) {
+		operation = TRACE_FILE_DELETE;
+	} else if (write->verb == LAYER_SET || write->verb == LAYER_ADD ||
+		   write->verb == LAYER_REPLACE || write->verb == LAYER_CAS) {
+		operation = TRACE_FILE_SET;
+	}
+	recorder_record(tower->recorder, operation, write->key.hash,
+			operation == TRACE_FILE_SET ? write->n_value : 0);
+}
+
 void tower_write(struct tower *tower, struct layer_write *write, struct slots_doubts **doubts)
 {
 	const struct tower_layer *deep = tower_deep(tower);
@@ -214,6 +232,9 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 		call(tower, write);
 	}
 	leave(tower, write, &ticket, doubts);
+	if (tower->recorder) {
+		record(tower, write);
+	}
 }
 
 void tower_change(struct tower *tower, const struct layer_key *key, int64_t exptime,

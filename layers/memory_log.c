@@ -6,7 +6,6 @@
 #include "base/pages.h"
 
 /* Pages behind the head go back in so large a part of what may be in use. */
-#define RELEASE_PART 128
 
 /*
  * From such a limit on huge pages are asked for: a hit at a random place then waits for
@@ -138,7 +137,7 @@ void memory_log_limit(struct memory_log *log, uint64_t limit)
 	if (limit < HUGE_LIMIT_MIN && log->page > page) {
 		leave_huge_pages(log, page);
 	}
-	log->piece = limit / RELEASE_PART;
+	log->piece = limit / MEMORY_RELEASE_PART;
 	if (log->piece < log->page) {
 		log->piece = log->page;
 	}

@@ -34,6 +34,12 @@ enum memory_kind {
 /* A deadline is kept up to so many nanoseconds early, and a key's size in its lowest bits. */
 #define MEMORY_DEADLINE_STEP 256
 
+/* Behind the head so large a part of the limit may be kept until it is given back. */
+#define MEMORY_RELEASE_PART 128
+
+/* What is kept of pages that are not in use counts up to so large a part of the budget. */
+#define MEMORY_SLACK_PART 16
+
 /* An entry's value is shorter than this. */
 #define MEMORY_VALUE_LIMIT (UINT32_C(1) << 30)
 

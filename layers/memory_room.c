@@ -2,8 +2,7 @@
 #include "base/clock.h"
 #include "layers/memory_store.h"
 
-/* What one call moves at most, so that its time is bounded: then it evicts. */
-#define MOVE_ENTRIES_MAX 64
+/* What one call moves at most (and POLICY_MOVES_MAX entries): then it evicts. */
 #define MOVE_BYTES_MAX (UINT64_C(1) << 20)
 
 /* Where so large a part of a log is dead, the living are moved over it to make room ... */
@@ -46,7 +45,7 @@ static uint64_t slack(const struct layer *layer)
 {
 	uint64_t all = memory_log_slack(&layer->logs[0]) * layer->policy.n_queues;
 
-	return all > layer->max_bytes / 16 ? 0 : all;
+	return all > layer->max_bytes / MEMORY_SLACK_PART ? 0 : all;
 }
 
 static bool over_bytes(const struct layer *layer, uint64_t more)
@@ -189,7 +188,7 @@ static void evict_one_locked(struct layer *layer, struct moves *moves, int64_t n
 
 void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size, int64_t now)
 {
-	struct moves moves = { MOVE_ENTRIES_MAX, size > MOVE_BYTES_MAX ? size : MOVE_BYTES_MAX };
+	struct moves moves = { POLICY_MOVES_MAX, size > MOVE_BYTES_MAX ? size : MOVE_BYTES_MAX };
 
 	while ((over_items(layer, 1) ||
 		over_bytes(layer, memory_log_needs(&layer->logs[queue], size))) &&

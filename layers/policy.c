@@ -6,7 +6,6 @@
 enum { SMALL, MAIN };
 
 #define SMALL_PART 10
-#define SMALL_ITEMS 64
 
 /* As many values are remembered as the main queue holds. */
 static uint64_t ghost_window(uint64_t n_items)
@@ -26,6 +25,7 @@ void policy_open(struct policy *policy, enum policy_kind kind, size_t ghost_byte
 	policy->kind = kind;
 	policy->n_queues = kind == POLICY_S3FIFO ? 2 : 1;
 	policy->uses_max = uses_max[kind];
+	policy->small_items = POLICY_SMALL_ITEMS;
 	ghost_open(&policy->ghost, kind == POLICY_S3FIFO ? ghost_bytes_max : 0);
 }
 
@@ -48,11 +48,11 @@ unsigned policy_queue(struct policy *policy, uint64_t hash, uint64_t n_items)
 	return SMALL;
 }
 
-static uint64_t small_limit(const struct policy_load *load)
+static uint64_t small_limit(const struct policy *policy, const struct policy_load *load)
 {
 	uint64_t part = load->limit / SMALL_PART;
 	uint64_t half = load->limit / 2;
-	uint64_t few = load->per_item * SMALL_ITEMS;
+	uint64_t few = load->per_item * policy->small_items;
 
 	few = few < half ? few : half;
 	return part > few ? part : few;
@@ -66,7 +66,7 @@ unsigned policy_victim(const struct policy *policy, const struct policy_load *lo
 	if (load->held[SMALL] == 0) {
 		return MAIN;
 	}
-	return load->held[SMALL] >= small_limit(load) ? SMALL : MAIN;
+	return load->held[SMALL] >= small_limit(policy, load) ? SMALL : MAIN;
 }
 
 bool policy_stays(struct policy *policy, struct policy_value *value, uint64_t n_items)

@@ -32,6 +32,12 @@
 #define POLICY_QUEUES 2
 #define POLICY_USES_MAX 3 /* no policy counts further */
 
+/* Values that may stay, one after the other, before one goes all the same: time is bounded. */
+#define POLICY_MOVES_MAX 64
+
+/* Values that s3fifo's small queue holds at least, where that is no more than half of all. */
+#define POLICY_SMALL_ITEMS 64
+
 /* In the order of [memory] policy in core/config.def. */
 enum policy_kind { POLICY_LRU, POLICY_FIFO, POLICY_S3FIFO };
 
@@ -39,6 +45,7 @@ struct policy {
 	enum policy_kind kind;
 	unsigned n_queues;
 	unsigned uses_max;
+	uint64_t small_items; /* POLICY_SMALL_ITEMS; a simulator may want others */
 	struct ghost ghost;
 };
 
