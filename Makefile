@@ -51,6 +51,7 @@ LAYERS = $(wildcard layers/*.c)
 CORE   = $(wildcard core/*.c)
 SHIM   = $(wildcard shim/*.c) $(wildcard shim/*.S)
 CLI    = $(wildcard cli/*.c)
+SIM    = $(wildcard sim/*.c)
 UNIT   = $(wildcard tests/unit/test_*.c)
 FAULTS = $(wildcard tests/faults/test_*.c)
 SHIMT  = $(wildcard tests/shim/test_*.c)
@@ -62,7 +63,7 @@ FUZZ   = $(wildcard tests/fuzz/fuzz_*.c)
 
 obj    = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 INNER  = $(call obj,$(BASE) $(LAYERS) $(CORE))
-ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(TLIB) $(ULIB) $(UNIT) $(FAULTS) $(SHIMT) $(SHIMTL) \
+ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(SIM) $(TLIB) $(ULIB) $(UNIT) $(FAULTS) $(SHIMT) $(SHIMTL) \
            $(APPS))
 
 all: $(BUILD)/libtower.so $(BUILD)/tower
@@ -104,12 +105,12 @@ $(BUILD)/libtower.so: $(INNER) $(call obj,$(SHIM)) $(BUILD)/libtower.map
 		-Wl,-z,now -Wl,-z,nodelete $(if $(SANITIZE),,-Wl,-z,defs) \
 		-o $@ $(filter %.o,$^) $(LIBS_STATIC)
 
-$(BUILD)/tower: $(INNER) $(call obj,$(CLI))
+$(BUILD)/tower: $(INNER) $(call obj,$(SIM) $(CLI))
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) $(CLI_LIBS)
 
 # Unit and fault tests link everything but the shim; shim tests link libmemcached
 # and run bare and preloaded.
-$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(INNER) $(call obj,$(TLIB) $(ULIB))
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(INNER) $(call obj,$(SIM) $(TLIB) $(ULIB))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) -lcmocka
 
@@ -122,7 +123,7 @@ $(BUILD)/tests/shim/%: $(BUILD)/obj/tests/shim/%.o $(call obj,$(SHIMTL) $(TLIB))
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached -lmemcachedutil -lhashkit -lcmocka
 
 # libFuzzer's programs: CC=clang SANITIZE=fuzzer-no-link,address; see tests/fuzz/run.
-$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(INNER) $(call obj,$(ULIB))
+$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(INNER) $(call obj,$(SIM) $(ULIB))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS)) -pthread -o $@ $(filter %.o,$^) \
 		$(LIBS_STATIC) -lcmocka
