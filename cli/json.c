@@ -1,6 +1,7 @@
 #include "cli/json.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 
 /* Length of the UTF-8 character at `s`, or 0: overlong, a surrogate, cut, or none at all. */
@@ -88,6 +89,16 @@ void json_number(struct json *json, const char *key, uint64_t n)
 {
 	begin_value(json, key);
 	fprintf(json->out, "%" PRIu64, n);
+}
+
+void json_real(struct json *json, const char *key, double x)
+{
+	begin_value(json, key);
+	if (isfinite(x)) {
+		fprintf(json->out, "%.9g", x);
+	} else {
+		fputs("null", json->out);
+	}
 }
 
 void json_text(struct json *json, const char *key, const char *text)

@@ -26,6 +26,9 @@ void json_array(struct json *json, const char *key);
 void json_end(struct json *json);
 void json_number(struct json *json, const char *key, uint64_t n);
 
+/* null where it is no number (infinite, undefined). */
+void json_real(struct json *json, const char *key, double x);
+
 /* Any bytes up to a NUL; what is not UTF-8 becomes U+FFFD. */
 void json_text(struct json *json, const char *key, const char *text);
 

@@ -54,6 +54,7 @@ static const struct command commands[] = {
 	  "\n"
 	  "  --server ADDRESS  the program's memcached that the key maps to: HOST:PORT or the\n"
 	  "                    path of a socket (localhost:11211)\n" },
+	{ "bench", cli_bench, false, cli_bench_help },
 	{ "disable", cli_disable, false,
 	  "usage: tower disable [-c FILE] [-o section.key=value]... [memory|redis]\n"
 	  "\n"
@@ -77,6 +78,7 @@ static const char usage[] =
 	"  stat          print the statistics\n"
 	"  metrics       the same for Prometheus, once or over HTTP\n"
 	"  key           where a key is now\n"
+	"  bench         measure a workload against several hierarchies, with real servers\n"
 	"  disable       switch a layer or everything off, in programs that run\n"
 	"  enable        switch it on again\n"
 	"\n"

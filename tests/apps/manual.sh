@@ -38,6 +38,7 @@ expect '--json' stat --j
 expect '--watch' stat --w
 expect 'redis' stat --layer r
 expect '--output' metrics --o
+expect '--variant' bench --var
 expect 'memory.ttl= memory.ttl_jitter=' run -o memory.t
 [ "$(complete_words run -o '' | wc -w)" -eq "$(grep -c '^KEY(' core/config.def)" ] ||
 	problem 'not all keys are completed'
@@ -47,7 +48,7 @@ done
 
 make -s BUILD="$BUILD" DESTDIR="$work/root" PREFIX=/usr install-files >"$work/install" 2>&1 ||
 	problem "$(cat "$work/install")"
-for file in bin/tower lib/tower/libtower.so share/man/man1/tower.1 share/man/man5/tower.ini.5 \
-	share/man/man7/libtower.7 share/bash-completion/completions/tower; do
+for file in bin/tower lib/tower/libtower.so lib/tower/tower-bench-worker \
+	share/man/man1/tower.1 share/man/man5/tower.ini.5 share/man/man7/libtower.7 share/bash-completion/completions/tower; do
 	[ -s "$work/root/usr/$file" ] || problem "$file is not installed"
 done
