@@ -63,6 +63,11 @@ bench --hierarchy plain,memory+memcached --trace "$work/requests.csv" --format c
 holds 'h["plain"]["keys_asked"] > 0' '"3 keys" in d["run"]["workload"]' \
 	'set(h["plain"]["latencies"]) == {"get", "set", "delete"}'
 
+# Where processes know nothing of each other, old values are counted, and only there.
+bench --hierarchy memory+memcached --variant apart:coherence.mode=none --processes 2 --keys 50 \
+	--mix get=50,set=50
+holds 'h["memory+memcached"]["stale"] == 0 < h["apart"]["stale"]'
+
 # In open loop a server that stops for a while delays all that were due meanwhile.
 "$tower" bench --hierarchy plain --repeats 1 --time 1s --warm-up 50ms --rate 500 \
 	--json >"$work/json" &
