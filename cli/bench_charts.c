@@ -5,7 +5,9 @@
 
 #include "cli/svg.h"
 
-#define NAME_WIDTH 206 /* names left of bars, or right of lines */
+#define NAME_MAX_SHOWN 28 /* characters of a name in a picture */
+#define SHOWN_BYTES (NAME_MAX_SHOWN + 4)
+#define CHARACTER_WIDTH 9 /* of the widest fonts that browsers take */
 #define BAR_HEIGHT 26
 #define BAR_STEP 42
 #define N_CURVE 64 /* points of a curve of percentiles */
@@ -18,6 +20,31 @@ static const char *name_of(const struct bench_report *report, unsigned h)
 static unsigned n_hierarchies(const struct bench_report *report)
 {
 	return report->options->n_hierarchies;
+}
+
+/* The name as far as a picture has room for it. */
+static const char *shown_name(const struct bench_report *report, unsigned h, char *ret_text)
+{
+	const char *name = name_of(report, h);
+	size_t n = strlen(name);
+
+	snprintf(ret_text, SHOWN_BYTES, n > NAME_MAX_SHOWN ? "%.*s\xe2\x80\xa6" : "%.*s",
+		 NAME_MAX_SHOWN - (n > NAME_MAX_SHOWN), name);
+	return ret_text;
+}
+
+/* Room for all names left of bars, or right of lines. */
+static double name_width(const struct bench_report *report)
+{
+	size_t n = 0;
+
+	for (unsigned h = 0; h < n_hierarchies(report); h++) {
+		size_t here = strlen(name_of(report, h));
+
+		here = here < NAME_MAX_SHOWN ? here : NAME_MAX_SHOWN;
+		n = here > n ? here : n;
+	}
+	return 20.0 + (double)(n * CHARACTER_WIDTH);
 }
 
 static void bar(FILE *out, double x, double y, double width, const char *class, const char *title)
@@ -39,13 +66,15 @@ static void rate_bar(const struct svg_plot *plot, const struct bench_report *rep
 	double middle = y + BAR_HEIGHT / 2.0;
 	double low = svg_x(plot, rate->low > 0 ? rate->low : 0);
 	double high = svg_x(plot, rate->high);
+	char shown[SHOWN_BYTES];
 	char count[24];
 	char title[160];
 
 	bench_format_count(rate->mean, count, sizeof(count));
 	snprintf(title, sizeof(title), "%s: %.0f requests a second (95 %%: %.0f to %.0f)",
 		 name_of(report, h), rate->mean, rate->low, rate->high);
-	svg_label(plot->out, plot->left - 10, middle + 5, "end", NULL, "%s", name_of(report, h));
+	svg_label(plot->out, plot->left - 10, middle + 5, "end", NULL, "%s",
+		  shown_name(report, h, shown));
 	bar(plot->out, plot->left, y, svg_x(plot, rate->mean) - plot->left, "bar", title);
 	if (rate->known) {
 		svg_line(plot->out, low, middle, high, middle, "whisker");
@@ -67,9 +96,9 @@ void bench_chart_rates(const struct bench_report *report, FILE *out)
 	double height = 8 + BAR_STEP * n_hierarchies(report);
 	struct svg_plot plot = {
 		.out = out,
-		.left = NAME_WIDTH,
+		.left = name_width(report),
 		.top = 4,
-		.right = SVG_WIDTH - 120,
+		.right = SVG_WIDTH - 160,
 		.bottom = 4 + height,
 		.x = { .high = 1 },
 	};
@@ -99,9 +128,10 @@ static void share_bar(const struct svg_plot *plot, const struct bench_report *re
 	double y = plot->top + 8 + h * BAR_STEP;
 	double x = plot->left;
 	double whole = plot->right - plot->left;
+	char shown[SHOWN_BYTES];
 
 	svg_label(plot->out, plot->left - 10, y + BAR_HEIGHT / 2.0 + 5, "end", NULL, "%s",
-		  name_of(report, h));
+		  shown_name(report, h, shown));
 	for (unsigned i = 0; i < SUMMARY_SHARES; i++) {
 		double share = report->summaries[h].shares[i].mean;
 		char class[32];
@@ -127,9 +157,9 @@ void bench_chart_shares(const struct bench_report *report, FILE *out)
 {
 	struct svg_plot plot = {
 		.out = out,
-		.left = NAME_WIDTH,
+		.left = name_width(report),
 		.top = 34,
-		.right = SVG_WIDTH - 20,
+		.right = SVG_WIDTH - 32,
 		.bottom = 34 + 8 + BAR_STEP * n_hierarchies(report),
 		.x = { .high = 1 },
 	};
@@ -222,11 +252,12 @@ static void label_lines(const struct svg_plot *plot, const struct bench_report *
 			const double *last_ns)
 {
 	struct svg_end_label labels[HIERARCHIES_MAX];
+	char shown[HIERARCHIES_MAX][SHOWN_BYTES];
 	unsigned n = 0;
 
 	for (unsigned h = 0; h < n_hierarchies(report); h++) {
 		if (last_ns[h] > 0) {
-			labels[n++] = (struct svg_end_label){ name_of(report, h), h,
+			labels[n++] = (struct svg_end_label){ shown_name(report, h, shown[h]), h,
 							      svg_y(plot, last_ns[h]) };
 		}
 	}
@@ -272,7 +303,7 @@ bool bench_chart_latencies(const struct bench_report *report, enum board_call ca
 		.out = out,
 		.left = 70,
 		.top = 12,
-		.right = SVG_WIDTH - NAME_WIDTH,
+		.right = SVG_WIDTH - name_width(report),
 		.bottom = 330,
 		.x = { true, 2, 10000 },
 	};
@@ -310,7 +341,7 @@ void bench_chart_time(const struct bench_report *report, unsigned ppm, const cha
 		.out = out,
 		.left = 70,
 		.top = 12,
-		.right = SVG_WIDTH - NAME_WIDTH,
+		.right = SVG_WIDTH - name_width(report),
 		.bottom = 230,
 		.x = { false, 0, seconds },
 	};

@@ -42,7 +42,6 @@ const char bench_style[] =
 	".layer{stroke:var(--page);stroke-width:2}\n"
 	".line{fill:none;stroke-width:2.5;stroke-linejoin:round}.dashed{stroke-dasharray:6 4}\n"
 	".dot{stroke:var(--page);stroke-width:1.5}\n"
-	".end{font-weight:600}\n"
 	".line.s0{stroke:var(--s0)}.line.s1{stroke:var(--s1)}.line.s2{stroke:var(--s2)}"
 	".line.s3{stroke:var(--s3)}.line.s4{stroke:var(--s4)}.line.s5{stroke:var(--s5)}\n"
 	".dot.s0{fill:var(--s0)}.dot.s1{fill:var(--s1)}.dot.s2{fill:var(--s2)}"
