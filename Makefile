@@ -52,6 +52,8 @@ CORE   = $(wildcard core/*.c)
 SHIM   = $(wildcard shim/*.c) $(wildcard shim/*.S)
 CLI    = $(wildcard cli/*.c) $(wildcard cli/*.S)
 SIM    = $(wildcard sim/*.c)
+MEASURE = $(wildcard measure/*.c)
+WORKER = $(wildcard measure/worker/*.c)
 UNIT   = $(wildcard tests/unit/test_*.c)
 FAULTS = $(wildcard tests/faults/test_*.c)
 SHIMT  = $(wildcard tests/shim/test_*.c)
@@ -63,10 +65,10 @@ FUZZ   = $(wildcard tests/fuzz/fuzz_*.c)
 
 obj    = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 INNER  = $(call obj,$(BASE) $(LAYERS) $(CORE))
-ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(SIM) $(TLIB) $(ULIB) $(UNIT) $(FAULTS) $(SHIMT) $(SHIMTL) \
+ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(SIM) $(MEASURE) $(WORKER) $(TLIB) $(ULIB) $(UNIT) $(FAULTS) $(SHIMT) $(SHIMTL) \
            $(APPS))
 
-all: $(BUILD)/libtower.so $(BUILD)/tower
+all: $(BUILD)/libtower.so $(BUILD)/tower $(BUILD)/tower-bench-worker
 
 help:
 	@echo 'all (default)   $(BUILD)/libtower.so and $(BUILD)/tower'
@@ -109,14 +111,19 @@ $(BUILD)/libtower.so: $(INNER) $(call obj,$(SHIM)) $(BUILD)/libtower.map
 		-Wl,-z,now -Wl,-z,nodelete $(if $(SANITIZE),,-Wl,-z,defs) \
 		-o $@ $(filter %.o,$^) $(LIBS_STATIC)
 
-$(BUILD)/tower: $(INNER) $(call obj,$(SIM) $(CLI))
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) $(CLI_LIBS)
+$(BUILD)/tower: $(INNER) $(call obj,$(SIM) $(MEASURE) $(CLI))
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) $(CLI_LIBS) -lm
+
+# What `tower bench` measures with: a user of libmemcached like any other.
+$(BUILD)/tower-bench-worker: $(call obj,$(WORKER) core/latency.c $(addprefix measure/, \
+		board.c number.c value.c workload.c zipf.c))
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) -lmemcached -lm
 
 # Unit and fault tests link everything but the shim; shim tests link libmemcached
 # and run bare and preloaded.
-$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(INNER) $(call obj,$(SIM) $(TLIB) $(ULIB))
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(INNER) $(call obj,$(SIM) $(MEASURE) $(TLIB) $(ULIB))
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) -lcmocka
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) -lcmocka -lm
 
 $(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(INNER) $(call obj,$(TLIB))
 	@mkdir -p $(@D)
@@ -240,6 +247,7 @@ bench-traces:
 
 # What is installed, and what uninstall removes: mode:folder:file[:name there].
 INSTALLED = 755:bin:$(BUILD)/tower 755:lib/tower:$(BUILD)/libtower.so \
+            755:lib/tower:$(BUILD)/tower-bench-worker \
             644:share/man/man1:docs/man/tower.1 644:share/man/man5:docs/man/tower.ini.5 \
             644:share/man/man7:docs/man/libtower.7 \
             644:share/bash-completion/completions:scripts/completion.bash:tower \

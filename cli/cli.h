@@ -57,6 +57,10 @@ __attribute__((format(printf, 1, 2))) void cli_error(const char *format, ...);
  * -c nor -o: main() has taken them into `options`.  --help, too, is answered
  * by main().
  */
+/* What `tower bench --help` prints. */
+extern const char cli_bench_help[];
+
+int cli_bench(const struct cli_options *options, int argc, char **argv);
 int cli_stat(const struct cli_options *options, int argc, char **argv);
 int cli_check_config(const struct cli_options *options, int argc, char **argv);
 int cli_disable(const struct cli_options *options, int argc, char **argv);

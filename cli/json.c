@@ -95,7 +95,7 @@ void json_real(struct json *json, const char *key, double x)
 {
 	begin_value(json, key);
 	if (isfinite(x)) {
-		fprintf(json->out, "%.6f", x);
+		fprintf(json->out, "%.9g", x);
 	} else {
 		fputs("null", json->out);
 	}

@@ -26,7 +26,7 @@ void json_array(struct json *json, const char *key);
 void json_end(struct json *json);
 void json_number(struct json *json, const char *key, uint64_t n);
 
-/* With six digits behind the point; what is no number (NaN) and what is infinite becomes null. */
+/* With nine digits; what is no number (NaN) and what is infinite becomes null. */
 void json_real(struct json *json, const char *key, double x);
 
 /* Any bytes up to a NUL; what is not UTF-8 becomes U+FFFD. */

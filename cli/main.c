@@ -97,6 +97,7 @@ static const struct command commands[] = {
 	  "  --measured         latencies of layers from the domain's statistics\n"
 	  "  --threads N        (as many as there are processors)\n"
 	  "  --json             for programs\n" },
+	{ "bench", cli_bench, false, cli_bench_help },
 	{ "disable", cli_disable, false,
 	  "usage: tower disable [-c FILE] [-o section.key=value]... [memory|redis]\n"
 	  "\n"
@@ -122,6 +123,7 @@ static const char usage[] =
 	"  metrics       the same for Prometheus and for browsers\n"
 	"  key           where a key is now\n"
 	"  sim           what caches would do with a trace of requests\n"
+	"  bench         measure a workload against several hierarchies, with real servers\n"
 	"  disable       switch a layer or everything off, in programs that run\n"
 	"  enable        switch it on again\n"
 	"\n"

@@ -46,11 +46,24 @@ uint64_t latency_count_below(const struct latency_values *values, uint64_t ns)
 	return n;
 }
 
+void latency_add(struct latency_values *values, const struct latency_values *more)
+{
+	values->sum_ns += more->sum_ns;
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+		values->buckets[i] += more->buckets[i];
+	}
+}
+
 uint64_t latency_permille_ns(const struct latency_values *values, unsigned permille)
 {
+	return latency_ppm_ns(values, permille * 1000);
+}
+
+uint64_t latency_ppm_ns(const struct latency_values *values, unsigned ppm)
+{
 	uint64_t n = latency_count(values);
-	/* Rounded up: of ten the 999 permille is the tenth. */
-	uint64_t rank = n / 1000 * permille + (n % 1000 * permille + 999) / 1000;
+	/* Rounded up: of ten the 999000 ppm is the tenth. */
+	uint64_t rank = n / 1000000 * ppm + (n % 1000000 * ppm + 999999) / 1000000;
 	uint64_t before = 0;
 
 	if (n == 0) {

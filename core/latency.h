@@ -44,4 +44,10 @@ uint64_t latency_count_below(const struct latency_values *values, uint64_t ns);
  */
 uint64_t latency_permille_ns(const struct latency_values *values, unsigned permille);
 
+/* The same, of a million. */
+uint64_t latency_ppm_ns(const struct latency_values *values, unsigned ppm);
+
+/* Adds what another one holds. */
+void latency_add(struct latency_values *values, const struct latency_values *more);
+
 #endif

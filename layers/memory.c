@@ -130,6 +130,9 @@ static inline bool answer(const struct memory_found *found, const struct layer_a
 		allocator->free(allocator->owner, value);
 		return false;
 	}
+	if (fault_planted(FAULT_wrong_bytes) && value) {
+		value[head->n_value - 1] ^= 1;
+	}
 	item->value = value;
 	item->n_value = head->n_value;
 	item->flags = head->flags & (fault_planted(FAULT_wrong_flags) ? UINT16_MAX : UINT32_MAX);

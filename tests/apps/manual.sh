@@ -38,6 +38,7 @@ expect '--json' stat --j
 expect '--watch' stat --w
 expect 'redis' stat --layer r
 expect '--output' metrics --o
+expect '--variant' bench --var
 expect 'memory.ttl= memory.ttl_jitter=' run -o memory.t
 [ "$(complete_words run -o '' | wc -w)" -eq "$(grep -c '^KEY(' core/config.def)" ] ||
 	problem 'not all keys are completed'

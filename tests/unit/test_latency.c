@@ -54,6 +54,8 @@ static void test_percentiles__of_a_known_distribution(void **state)
 	assert_near(latency_permille_ns(&values, 900), 900000);
 	assert_near(latency_permille_ns(&values, 990), 990000);
 	assert_near(latency_permille_ns(&values, 999), 999000);
+	assert_near(latency_ppm_ns(&values, 999900), 999900);
+	assert_near(latency_ppm_ns(&values, 1000000), 1000000);
 	assert_true(latency_permille_ns(&values, 990) < latency_permille_ns(&values, 999));
 }
 

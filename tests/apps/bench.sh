@@ -1,0 +1,179 @@
+#!/bin/sh
+# `tower bench` measures what it says: whole runs of small workloads.  How fast anything
+# is decides nothing here.
+
+# shellcheck source=tests/lib/apps.sh
+. tests/lib/apps.sh
+
+tower=$BUILD/tower
+unset TOWER_NAME
+
+# Arguments: what holds of the JSON `d` and its hierarchies `h` by name, as Python.
+holds() {
+	/usr/bin/python3 - "$work/json" "$@" <<'CHECK' || problem "not so: $*"
+import json, sys
+d = json.load(open(sys.argv[1]))
+h = {x["name"]: x for x in d["hierarchies"]}
+for claim in sys.argv[2:]:
+    if not eval(claim):
+        print(claim, {n: {k: v for k, v in x.items() if k not in ("latencies", "runs")} for n, x in h.items()},
+              file=sys.stderr)
+        sys.exit(1)
+CHECK
+}
+
+# Arguments: options.  A short run, whose JSON is looked at.
+bench() {
+	timeout 60 "$tower" bench --time 100ms --warm-up 50ms --repeats 2 --json "$@" \
+		>"$work/json" 2>"$work/errors" || problem "$* failed: $(cat "$work/errors")"
+	[ ! -s "$work/errors" ] || problem "$*: $(cat "$work/errors")"
+}
+
+# All hierarchies, several threads, and every kind of call.
+bench --keys 500 --mix get=70,set=20,delete=10 --mget 1:50,5-20:50 --values 16-300:9,5K:1 \
+	--expiry 0:9,2:1 --processes 2 --threads 2 -o memory.ttl=1h
+holds 'list(h) == ["plain", "memory+memcached", "memory+memcached+redis", "memcached+redis"]' \
+	'all(x["errors"] == 0 for x in h.values())' \
+	'all(set(x["latencies"]) == {"get", "mget", "set", "delete"} for x in h.values())' \
+	'all(x["hits"] + x["misses"] == x["keys_asked"] > 0 for x in h.values())' \
+	'all(0.98 < sum(s["mean"] for s in x["shares"].values()) < 1.02 for x in h.values())' \
+	'h["plain"]["shares"]["memory"]["mean"] == 0 < h["memory+memcached"]["shares"]["memory"]["mean"]' \
+	'h["memcached+redis"]["shares"]["memory"]["mean"] == 0' \
+	'"memory.ttl=1h" in h["memcached+redis"]["configuration"]' \
+	'h["plain"]["configuration"] == ""' \
+	'all(len(x["runs"]) == 2 for x in h.values())' 'd["versions"]["redis"] != ""' \
+	'all("low" in x["requests_per_second"] for x in h.values())'
+
+# A small memcached over Redis finds what one without it has lost; what misses is left.
+bench --hierarchy plain,memcached+redis --keys 6000 --values 1000 --popularity uniform \
+	--mix get=1 --misses leave --memcached-memory 2M -o redis.timeout=20s \
+	-o redis.connect_timeout=20s
+holds 'h["plain"]["shares"]["missed"]["mean"] > 0.2' 'h["plain"]["refills"] == 0' \
+	'h["memcached+redis"]["shares"]["redis"]["mean"] > 0.1' \
+	'h["memcached+redis"]["shares"]["missed"]["mean"] < 0.05'
+
+# Variants; popularities; the stream of a file.
+bench --hierarchy plain --variant small:memory.max_bytes=64K,memory.policy=s3fifo \
+	--variant deep:tower.layers=memory,memcached,redis --popularity hot:1%:90%:20ms \
+	--scan 10%:50
+holds 'list(h) == ["plain", "small", "deep"]' \
+	'"memory.max_bytes=64K memory.policy=s3fifo" in h["small"]["configuration"]'
+printf '0,a,100\n1,b,200,set\n2,a\n3,c,50,set,10\n4,c,,delete\n' >"$work/requests.csv"
+bench --hierarchy plain,memory+memcached --trace "$work/requests.csv" --format csv
+holds 'h["plain"]["keys_asked"] > 0' '"3 keys" in d["run"]["workload"]' \
+	'set(h["plain"]["latencies"]) == {"get", "set", "delete"}'
+
+# Where processes know nothing of each other, old values are counted, and only there.
+bench --hierarchy memory+memcached --variant apart:coherence.mode=none --processes 2 --keys 50 \
+	--mix get=50,set=50
+holds 'h["memory+memcached"]["stale"] == 0 < h["apart"]["stale"]'
+
+# In open loop a server that stops for a while delays all that were due meanwhile.
+"$tower" bench --hierarchy plain --repeats 1 --time 1s --warm-up 50ms --rate 500 \
+	--json >"$work/json" &
+running=$!
+stopped=
+tries=0
+while [ -z "$stopped" ]; do
+	tries=$((tries + 1))
+	[ "$tries" -lt 400 ] || problem 'no memcached'
+	sleep 0.02
+	stopped=$(pgrep -P "$running" -x memcached || :)
+done
+sleep 0.5
+kill -STOP "$stopped"
+sleep 0.3
+kill -CONT "$stopped"
+wait "$running" || problem 'a stopped server fails it'
+running=
+# Of some 500 requests in a second 0.3 s are 150, on average 0.15 s late.
+holds 'sum(n for ns, n in h["plain"]["latencies"]["get"]["histogram"] if ns > 5e7) > 50'
+
+# Given servers are left as they were.
+server_memcached "$socket" -m 64
+memcached=$server_pid
+server_redis "$work/redis"
+redis=$server_pid
+bench --keys 100 --servers "$socket" --redis "unix://$work/redis" --binary
+holds 'all(x["errors"] == 0 for x in h.values())' 'd["versions"]["memcached"] == ""'
+[ "$(memcstat --servers="$socket" | sed -n 's/.*curr_items: //p')" -eq 0 ] ||
+	problem 'keys are left in memcached'
+
+# It ends in order where it is interrupted, and leaves nothing behind.
+# A shell's background job would ignore the signal.
+env --default-signal=INT "$tower" bench --time 1m >"$work/out" 2>&1 &
+running=$!
+tries=0
+until pgrep -P "$running" -x tower-bench-wor >"$work/worker"; do
+	tries=$((tries + 1))
+	[ "$tries" -lt 400 ] || problem 'no worker'
+	sleep 0.02
+done
+pgrep -P "$running" >"$work/children"
+kill -INT "$running"
+status=0
+wait "$running" || status=$?
+running=
+[ "$status" -eq 130 ] || problem "status $status after SIGINT: $(cat "$work/out")"
+while read -r child; do
+	! kill -0 "$child" 2>/dev/null || problem "$child still runs"
+done <"$work/children"
+! find "$TMPDIR" -maxdepth 1 -name 'tower-bench-*' | grep . || problem 'a folder is left'
+
+# The page is whole, and asks for nothing from elsewhere; the table is one.
+timeout 60 "$tower" bench --time 50ms --warm-up 20ms --repeats 2 --html "$work/report.html" \
+	--variant '<b>&:memory.ttl=5s' >"$work/table" 2>&1 && problem 'a name with < is taken'
+timeout 60 "$tower" bench --time 50ms --warm-up 20ms --repeats 2 --html "$work/report.html" \
+	>"$work/table" || problem 'no report'
+grep -q '^memory+memcached+redis ' "$work/table" || problem 'no table'
+! grep -q "$(printf '\033')" "$work/table" || problem 'a pipe is told of progress'
+! grep -oE '(src|href|url\()[^ ]*' "$work/report.html" || problem 'the page asks for something'
+/usr/bin/python3 - "$work/report.html" <<'CHECK' || problem 'the page is not well-formed'
+import sys
+from html.parser import HTMLParser
+
+class Page(HTMLParser):
+    void = {"meta", "line", "circle", "path", "rect"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], {}
+
+    def handle_starttag(self, tag, attributes):
+        self.seen[tag] = self.seen.get(tag, 0) + 1
+        if tag not in ("meta",):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen[tag] = self.seen.get(tag, 0) + 1
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+
+page = Page()
+page.feed(open(sys.argv[1]).read())
+assert page.open == [], page.open
+assert page.seen["svg"] == 6 and page.seen["tr"] >= 5, page.seen
+CHECK
+
+# What is wrong is said, before anything is started.
+refused() {
+	expected=$1
+	shift
+	status=0
+	"$tower" bench "$@" >"$work/out" 2>&1 || status=$?
+	[ "$status" -eq 2 ] || problem "$*: status $status"
+	grep -qF -- "$expected" "$work/out" || problem "$*: $(cat "$work/out")"
+}
+refused 'zipf:EXPONENT' --popularity zipf
+refused 'is not get=WEIGHT' --mix read=1
+refused 'numbers from 16 to' --values 15
+refused 'numbers from 1 to' --mget 0
+refused 'there are plain' --hierarchy memory
+refused 'memory.size' --variant a:memory.size=1
+refused 'belong together' --trace x
+refused 'is none of be32' --trace x --format y
+refused 'not understood' --no-such 1
+refused 'not understood' word
+refused 'needs a value' --time
+refused 'threads in all' --processes 1000 --threads 1000
