@@ -55,8 +55,8 @@ static bool bring_back(struct tower *tower, struct layer_write *write,
 	struct layer_item item = { .key = write->key };
 	bool done;
 
-	if (write->found != LAYER_FOUND_VALUE || !slots_alone(tower->slots, ticket) ||
-	    slots_flush_pending(tower->slots) ||
+	if (fault_planted(FAULT_not_brought_back) || write->found != LAYER_FOUND_VALUE ||
+	    !slots_alone(tower->slots, ticket) || slots_flush_pending(tower->slots) ||
 	    !deep->ops->recall(deep->layer, write, &plain, &item)) {
 		return false;
 	}
