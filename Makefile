@@ -61,11 +61,13 @@ SHIMTL = $(filter-out $(SHIMT),$(wildcard tests/shim/*.c))
 APPS   = $(wildcard tests/apps/*.c)
 TLIB   = $(wildcard tests/lib/*.c)
 ULIB   = $(wildcard tests/unit/lib/*.c)
+FLIB   = $(wildcard tests/faults/lib/*.c)
 FUZZ   = $(wildcard tests/fuzz/fuzz_*.c)
 
 obj    = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 INNER  = $(call obj,$(BASE) $(LAYERS) $(CORE))
-ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(SIM) $(MEASURE) $(WORKER) $(TLIB) $(ULIB) $(UNIT) $(FAULTS) $(SHIMT) $(SHIMTL) \
+ALLOBJ = $(INNER) $(call obj,$(SHIM) $(CLI) $(SIM) $(MEASURE) $(WORKER) $(TLIB) $(ULIB) $(FLIB) \
+            $(UNIT) $(FAULTS) $(SHIMT) $(SHIMTL) \
            $(APPS))
 
 all: $(BUILD)/libtower.so $(BUILD)/tower $(BUILD)/tower-bench-worker
@@ -125,7 +127,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(INNER) $(call obj,$(SIM) $(
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) -lcmocka -lm
 
-$(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(INNER) $(call obj,$(TLIB))
+$(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(INNER) $(call obj,$(TLIB) $(FLIB))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC) -lcmocka
 

@@ -10,7 +10,14 @@
 #ifndef TOWER_BASE_QUIET_H
 #define TOWER_BASE_QUIET_H
 
+#include <stddef.h>
+
 void quiet_begin(void);
 void quiet_end(void);
+
+/* As those of libc, so that nobody jumps out of them: a heap left half-way ends the program. */
+void *quiet_calloc(size_t n, size_t size);
+void *quiet_realloc(void *bytes, size_t size);
+void quiet_free(void *bytes);
 
 #endif

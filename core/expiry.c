@@ -9,8 +9,7 @@ int64_t expiry_deadline_ns(int64_t exptime)
 	if (exptime == 0) {
 		return CLOCK_NEVER;
 	}
-	/* memcached reads 32 bits with a sign: what is larger has ended for it. */
-	if (exptime < 0 || exptime > INT32_MAX) {
+	if (exptime < 0 || exptime > UINT32_MAX) {
 		return 0;
 	}
 	if (exptime > EXPIRY_RELATIVE_MAX_S) {
@@ -33,7 +32,11 @@ int64_t expiry_exptime(int64_t deadline_ns)
 	if (left_s <= 0) {
 		return -1;
 	}
-	return left_s > EXPIRY_RELATIVE_MAX_S ? clock_wall_s() + left_s : left_s;
+	if (left_s <= EXPIRY_RELATIVE_MAX_S) {
+		return left_s;
+	}
+	left_s += clock_wall_s();
+	return left_s < INT32_MAX ? left_s : INT32_MAX;
 }
 
 int64_t expiry_cap(int64_t exptime, int64_t ttl_ns)

@@ -22,9 +22,13 @@ static bool put_back_owning(struct tower *tower, const struct layer_batch *batch
 {
 	const struct tower_layer *authority = &tower->layers[tower->authority];
 	int64_t exptime = expiry_exptime(item->deadline_ns);
-	bool done = exptime >= 0 &&
-		    authority->ops->put_back(authority->layer, batch, write, item, exptime);
+	bool done;
 
+	if (fault_planted(FAULT_deep_without_end)) {
+		exptime = 0;
+	}
+	done = exptime >= 0 &&
+	       authority->ops->put_back(authority->layer, batch, write, item, exptime);
 	if (!slots_disown(tower->slots, ticket) && !fault_planted(FAULT_put_back_unowned)) {
 		authority->ops->take_back(authority->layer, batch, write, item);
 		done = false;

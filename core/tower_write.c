@@ -1,10 +1,9 @@
 /* The walk of a write: what every layer hears of it, and when. */
 #include "core/tower_private.h"
 
-#include <stdlib.h>
-
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/quiet.h"
 #include "core/budget.h"
 #include "core/expiry.h"
 #include "core/open_writes.h"
@@ -39,13 +38,13 @@ static void tell(struct tower *tower, const struct layer_write *write)
 static void *plain_alloc(void *owner, size_t n)
 {
 	(void)owner;
-	return malloc(n);
+	return quiet_realloc(NULL, n);
 }
 
 static void plain_free(void *owner, void *bytes)
 {
 	(void)owner;
-	free(bytes);
+	quiet_free(bytes);
 }
 
 /* memcached has lost what the deeper layer still has: true where it is back. */
@@ -57,13 +56,13 @@ static bool bring_back(struct tower *tower, struct layer_write *write,
 	struct layer_item item = { .key = write->key };
 	bool done;
 
-	if (write->found != LAYER_FOUND_VALUE || !slots_alone(tower->slots, ticket) ||
-	    slots_flush_pending(tower->slots) ||
+	if (fault_planted(FAULT_not_brought_back) || write->found != LAYER_FOUND_VALUE ||
+	    !slots_alone(tower->slots, ticket) || slots_flush_pending(tower->slots) ||
 	    !deep->ops->recall(deep->layer, write, &plain, &item)) {
 		return false;
 	}
 	done = tower_put_back(tower, write, ticket, &item);
-	free(item.value);
+	quiet_free(item.value);
 	return done;
 }
 

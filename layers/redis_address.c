@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "base/quiet.h"
+
 static void resolve_unix(const struct redis_url *url, struct redis_addresses *addresses)
 {
 	struct sockaddr_un local = { .sun_family = AF_UNIX };
@@ -15,14 +17,8 @@ static void resolve_unix(const struct redis_url *url, struct redis_addresses *ad
 	addresses->n = 1;
 }
 
-static void resolve_tcp(const struct redis_url *url, struct redis_addresses *addresses)
+static void take_found(const struct addrinfo *found, struct redis_addresses *addresses)
 {
-	const struct addrinfo wanted = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
-	struct addrinfo *found;
-
-	if (getaddrinfo(url->host, url->port, &wanted, &found) != 0) {
-		return;
-	}
 	for (const struct addrinfo *at = found; at && addresses->n < REDIS_ADDRESSES_MAX;
 	     at = at->ai_next) {
 		if (at->ai_addrlen <= sizeof(addresses->list[0].socket)) {
@@ -30,12 +26,34 @@ static void resolve_tcp(const struct redis_url *url, struct redis_addresses *add
 			addresses->list[addresses->n++].n_socket = at->ai_addrlen;
 		}
 	}
-	freeaddrinfo(found);
+}
+
+static void look_up(const struct redis_url *url, int flags, struct redis_addresses *addresses)
+{
+	const struct addrinfo wanted = { .ai_socktype = SOCK_STREAM,
+					 .ai_flags = AI_NUMERICSERV | flags };
+	struct addrinfo *found;
+
+	if (getaddrinfo(url->host, url->port, &wanted, &found) == 0) {
+		take_found(found, addresses);
+		freeaddrinfo(found);
+	}
+}
+
+/* Signals must not wait for a name server: only an address is read without them. */
+static void resolve_tcp(const struct redis_url *url, struct redis_addresses *addresses)
+{
+	quiet_begin();
+	look_up(url, AI_NUMERICHOST, addresses);
+	quiet_end();
+	if (addresses->n == 0) {
+		look_up(url, 0, addresses);
+	}
 }
 
 struct redis_addresses *redis_address_resolve(const struct redis_url *url)
 {
-	struct redis_addresses *addresses = calloc(1, sizeof(*addresses));
+	struct redis_addresses *addresses = quiet_calloc(1, sizeof(*addresses));
 
 	if (addresses == NULL) {
 		return NULL;
@@ -46,7 +64,7 @@ struct redis_addresses *redis_address_resolve(const struct redis_url *url)
 		resolve_tcp(url, addresses);
 	}
 	if (addresses->n == 0) {
-		free(addresses);
+		quiet_free(addresses);
 		return NULL;
 	}
 	return addresses;

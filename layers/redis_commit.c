@@ -142,6 +142,9 @@ static void touch(const struct layer *layer, const struct layer_write *write, st
 
 	if (write->found == LAYER_FOUND_VALUE && expiry_of(write, &expires_ms)) {
 		keep(write, commit);
+		if (fault_planted(FAULT_deep_not_touched)) {
+			return;
+		}
 		commit->record.expires_ms = expires_ms;
 		commit->record.ends_ms = end_of(layer, expires_ms);
 	}

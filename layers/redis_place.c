@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/quiet.h"
 #include "layers/redis_record.h"
 
 /* A number is milliseconds since 1970 above and this many random bits below. */
@@ -20,7 +21,7 @@ static struct redis_place *place_new(struct redis_places *places, struct redis_s
 				     uint64_t hash)
 {
 	size_t n_max = strlen(store->name_space) + strlen(server) + 32;
-	struct redis_place *place = calloc(1, sizeof(*place) + n_max);
+	struct redis_place *place = quiet_calloc(1, sizeof(*place) + n_max);
 
 	if (place) {
 		place->newest = places->newest;
@@ -58,7 +59,7 @@ struct redis_place *redis_place_of(struct redis_places *places, struct redis_sha
 			if (made == NULL || atomic_compare_exchange_strong(at, &found, made)) {
 				return made;
 			}
-			free(made);
+			quiet_free(made);
 		}
 		if (found->hash == hash) {
 			return found;

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/quiet.h"
 #include "layers/envelope.h"
 #include "layers/probes.h"
 #include "layers/redis_address.h"
@@ -363,7 +364,7 @@ static struct redis_addresses *addresses_of(struct redis_pool *pool)
 	found = redis_address_resolve(&pool->url);
 	/* Several threads may have asked: the first stays. */
 	if (found && !atomic_compare_exchange_strong(&pool->addresses, &known, found)) {
-		free(found);
+		quiet_free(found);
 		found = known;
 	}
 	return found;

@@ -171,7 +171,7 @@ enum layer_answer redis_read_value(struct layer *layer, const struct redis_recor
 	}
 	item->value = value;
 	item->n_value = record->length;
-	item->flags = record->flags;
+	item->flags = fault_planted(FAULT_deep_without_flags) ? 0 : record->flags;
 	item->has_cas = false;
 	item->cas = 0;
 	item->deadline_ns = deadline_ns;

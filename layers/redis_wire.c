@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include <hiredis/read.h>
+#include <hiredis/sds.h>
 
 #include "base/clock.h"
+#include "base/quiet.h"
 
 #define CHUNK_BYTES 16384
 
@@ -33,6 +35,7 @@ struct redis_wire {
 	size_t n_commands;
 	size_t n_owed; /* replies to earlier commands, which come first */
 	bool no_memory;
+	bool is_quiet; /* signals are blocked until the reader has given up */
 
 	redisReader *reader;
 	size_t max_reply_bytes;
@@ -133,14 +136,24 @@ static enum redis_wire_status socket_connect(int fd, const struct sockaddr *addr
 	return REDIS_WIRE_OK;
 }
 
-/* hiredis takes NULL for out of memory; why we give it stands in wire->status. */
+/*
+ * hiredis takes NULL for out of memory, and frees its buffer; why we give it
+ * stands in wire->status.
+ */
+static void *give_up(struct redis_wire *wire, enum redis_wire_status status)
+{
+	wire->status = status;
+	wire->is_quiet = true;
+	quiet_begin();
+	return NULL;
+}
+
 static void *deliver(const redisReadTask *task, struct redis_wire_reply *reply)
 {
 	struct redis_wire *wire = task->privdata;
 
 	if (wire->n_replies >= wire->n_owed + wire->n_commands) {
-		wire->status = REDIS_WIRE_GARBAGE;
-		return NULL;
+		return give_up(wire, REDIS_WIRE_GARBAGE);
 	}
 	if (wire->n_replies < wire->n_owed) {
 		return wire;
@@ -149,8 +162,7 @@ static void *deliver(const redisReadTask *task, struct redis_wire_reply *reply)
 	reply->is_element = task->parent != NULL;
 	reply->element = reply->is_element ? (size_t)task->idx : 0;
 	if (!wire->take(wire->owner, reply)) {
-		wire->status = REDIS_WIRE_REFUSED;
-		return NULL;
+		return give_up(wire, REDIS_WIRE_REFUSED);
 	}
 	return wire;
 }
@@ -186,8 +198,7 @@ static void *on_array(const redisReadTask *task, int n)
 	struct redis_wire *wire = task->privdata;
 
 	if (task->parent) {
-		wire->status = REDIS_WIRE_GARBAGE;
-		return NULL;
+		return give_up(wire, REDIS_WIRE_GARBAGE);
 	}
 	return deliver(task, &reply);
 }
@@ -221,7 +232,9 @@ static redisReplyObjectFunctions reply_functions = {
 
 static bool reader_open(struct redis_wire *wire)
 {
+	quiet_begin();
 	wire->reader = redisReaderCreateWithFunctions(&reply_functions);
+	quiet_end();
 	if (wire->reader == NULL) {
 		return false;
 	}
@@ -231,11 +244,35 @@ static bool reader_open(struct redis_wire *wire)
 	return true;
 }
 
+static void reader_close(struct redis_wire *wire)
+{
+	quiet_begin();
+	redisReaderFree(wire->reader);
+	quiet_end();
+	wire->reader = NULL;
+}
+
+/* Room is seldom made: what it has stays. */
+static bool reader_feed(redisReader *reader, const char *bytes, size_t n)
+{
+	bool grows = reader->buf == NULL || sdsavail(reader->buf) < n;
+	int result;
+
+	if (grows) {
+		quiet_begin();
+	}
+	result = redisReaderFeed(reader, bytes, n);
+	if (grows) {
+		quiet_end();
+	}
+	return result == REDIS_OK;
+}
+
 enum redis_wire_status redis_wire_open(struct redis_wire **ret_wire, const struct sockaddr *address,
 				       socklen_t n_address, size_t max_reply_bytes,
 				       int64_t deadline_ns)
 {
-	struct redis_wire *wire = calloc(1, sizeof(*wire));
+	struct redis_wire *wire = quiet_calloc(1, sizeof(*wire));
 	enum redis_wire_status status = REDIS_WIRE_NO_MEMORY;
 	struct stat info;
 
@@ -271,9 +308,9 @@ void redis_wire_close(struct redis_wire **wire)
 		return;
 	}
 	redis_wire_drop(old);
-	redisReaderFree(old->reader);
-	free(old->out);
-	free(old);
+	reader_close(old);
+	quiet_free(old->out);
+	quiet_free(old);
 }
 
 bool redis_wire_is_usable(struct redis_wire *wire)
@@ -296,7 +333,7 @@ static void append(struct redis_wire *wire, const void *bytes, size_t n)
 	}
 	if (n > wire->out_bytes - wire->n_out) {
 		size_t wanted = wire->out_bytes + n + wire->out_bytes / 2 + 256;
-		char *grown = wanted > n ? realloc(wire->out, wanted) : NULL;
+		char *grown = wanted > n ? quiet_realloc(wire->out, wanted) : NULL;
 
 		if (grown == NULL) {
 			wire->no_memory = true;
@@ -376,6 +413,10 @@ static enum redis_wire_status parse(struct redis_wire *wire)
 
 	do {
 		if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
+			if (wire->is_quiet) {
+				wire->is_quiet = false;
+				quiet_end();
+			}
 			return wire->status == REDIS_WIRE_OK ? REDIS_WIRE_GARBAGE : wire->status;
 		}
 		wire->n_replies += reply != NULL;
@@ -402,7 +443,7 @@ static enum redis_wire_status receive_some(struct redis_wire *wire)
 	if (wire->received > wire->max_reply_bytes + REDIS_WIRE_TOTAL_BYTES) {
 		return REDIS_WIRE_GARBAGE;
 	}
-	if (redisReaderFeed(wire->reader, wire->chunk, (size_t)n) != REDIS_OK) {
+	if (!reader_feed(wire->reader, wire->chunk, (size_t)n)) {
 		return REDIS_WIRE_NO_MEMORY;
 	}
 	if (wire->reader->len > wire->widest) {
@@ -445,12 +486,12 @@ static enum redis_wire_status talk(struct redis_wire *wire, int64_t deadline_ns)
 static bool give_back(struct redis_wire *wire)
 {
 	if (wire->out_bytes > KEEP_BYTES) {
-		free(wire->out);
+		quiet_free(wire->out);
 		wire->out = NULL;
 		wire->out_bytes = 0;
 	}
 	if (wire->widest > KEEP_BYTES) {
-		redisReaderFree(wire->reader);
+		reader_close(wire);
 		return reader_open(wire);
 	}
 	return true;

@@ -39,6 +39,16 @@ static bool changes_expiry(enum layer_verb verb, const struct memcached_call *ca
 	}
 }
 
+/*
+ * As memcached reads it: 32 bits, with a sign in the text protocol only.  In the
+ * binary one -1 is a time in 2106.
+ */
+static int64_t exptime_of(const struct memcached_call *call)
+{
+	return call->handle->flags.binary_protocol ? (int64_t)(uint32_t)call->expiration
+						   : (int64_t)(int32_t)call->expiration;
+}
+
 static enum layer_outcome walk(struct tower *tower, enum layer_verb verb,
 			       struct memcached_call *call, const struct layer_key *key,
 			       struct slots_doubts **doubts)
@@ -49,7 +59,7 @@ static enum layer_outcome walk(struct tower *tower, enum layer_verb verb,
 		.value = call->value,
 		.n_value = call->n_value,
 		.flags = call->flags,
-		.exptime = call->expiration,
+		.exptime = changes_expiry(verb, call) ? exptime_of(call) : call->expiration,
 		.changes_expiry = changes_expiry(verb, call),
 		.may_keep_expiry = call->with_initial,
 		.program = call,
@@ -118,7 +128,7 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 		return refuse(verb, call);
 	}
 	if (reason != REASON_key && reason != REASON_handles) {
-		tower_change(tower, key, changes_expiry(verb, call) ? call->expiration : 0, perform,
+		tower_change(tower, key, changes_expiry(verb, call) ? exptime_of(call) : 0, perform,
 			     &p, doubts);
 		return p.shifted ? LAYER_UNCERTAIN : memcached_outcome(call->handle, call->rc);
 	}

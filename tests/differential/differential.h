@@ -9,6 +9,12 @@
 #define DIFFERENTIAL_SERVER_2 "m2"
 #define DIFFERENTIAL_SERVER_DEAD "dead"
 
+/*
+ * With --big the clock moves by so many seconds, and no value ends within a second
+ * of such a moment: memcached ends it up to one second early, and may do so or not.
+ */
+#define BIG_SECOND 3
+
 /* The role of this program that driver.c starts; see there for the arguments. */
 int worker_main(char **args);
 

@@ -4,7 +4,11 @@
  * under the tower.  Everything that a program can see must be the same.
  *
  *	differential --library FILE --folder FOLDER [--seed N] [--steps N]
- *	             [--processes N] [--trace FILE]
+ *	             [--processes N] [--trace FILE] [--big]
+ *
+ * With --big the tower's memcached servers are so small that they evict all the
+ * time, those of the plain side have room for everything, and Redis lies under
+ * the tower: to a program that is one big memcached (big.c).
  *
  * One run has one seed, from which everything follows: the tower's
  * configuration, the sequence, the moves of the clock.
@@ -34,6 +38,10 @@
 /* -R: the barriers of the workers rest on answers in the order of the questions. */
 static const char memcached_args[] = "-t 1 -R 1000000 -m 1024 -o no_lru_crawler,no_lru_maintainer";
 
+/* The least that it can do with: a page for each of a few sizes of items. */
+static const char small_memcached_args[] = "-t 1 -R 1000000 -m 2 -f 4 "
+					   "-o no_lru_crawler,no_lru_maintainer";
+
 struct options {
 	const char *library;
 	const char *folder;
@@ -41,6 +49,7 @@ struct options {
 	uint64_t seed;
 	uint64_t steps;
 	unsigned processes;
+	bool is_big;
 };
 
 struct run {
@@ -63,7 +72,7 @@ struct run {
 static bool usage(void)
 {
 	fprintf(stderr, "usage: differential --library FILE --folder FOLDER [--seed N] [--steps N] "
-			"[--processes N] [--trace FILE]\n");
+			"[--processes N] [--trace FILE] [--big]\n");
 	return false;
 }
 
@@ -76,6 +85,7 @@ static bool read_options(struct options *options, int n_args, char **args)
 		{ "steps", required_argument, NULL, 'n' },
 		{ "processes", required_argument, NULL, 'p' },
 		{ "trace", required_argument, NULL, 't' },
+		{ "big", no_argument, NULL, 'b' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
@@ -101,6 +111,9 @@ static bool read_options(struct options *options, int n_args, char **args)
 		case 't':
 			options->trace = optarg;
 			break;
+		case 'b':
+			options->is_big = true;
+			break;
 		default:
 			return usage();
 		}
@@ -124,6 +137,25 @@ static void add_setting(struct run *run, const char *name, const char *value)
 static const char *one_of(struct run *run, const char *const *values, uint32_t n)
 {
 	return values[random_below(&run->random, n)];
+}
+
+/* All that a value can come through on its way, and back. */
+static void choose_big_settings(struct run *run)
+{
+	static const char *const layers[] = { "memcached, redis", "memory, memcached, redis" };
+	static const char *const promotions[] = { "again", "always", "never" };
+	static const char *const lives[] = { "1s", "0" };
+	static const char *const connections[] = { "1", "4" };
+
+	printf("seed %llu: one big memcached", (unsigned long long)run->options.seed);
+	add_setting(run, "TOWER_LAYERS", one_of(run, layers, 2));
+	add_setting(run, "TOWER_MEMORY_TTL", one_of(run, lives, 2));
+	add_setting(run, "TOWER_MEMORY_MAX_BYTES", "64K");
+	add_setting(run, "TOWER_REDIS_PROMOTE", one_of(run, promotions, 3));
+	add_setting(run, "TOWER_REDIS_CONNECTIONS", one_of(run, connections, 2));
+	add_setting(run, "TOWER_REDIS_TTL", "0");
+	printf("\n");
+	fflush(stdout);
 }
 
 /* Half of the runs are as most programs will be; the others go to the edges. */
@@ -185,11 +217,14 @@ static bool open_run(struct run *run)
 			.name = i == 0 ? "plain" : "tower",
 			.preload = i == 0 ? NULL : options->library,
 			.environment = i == 0 ? run->settings + SETTINGS_MAX - 1 : run->settings,
-			.memcached_args = memcached_args,
+			.memcached_args =
+				options->is_big && i == 1 ? small_memcached_args : memcached_args,
 			.key_max = KEY_MAX,
+			.is_big = options->is_big,
+			.has_redis = options->is_big && i == 1,
 		};
 	}
-	choose_settings(run);
+	(options->is_big ? choose_big_settings : choose_settings)(run);
 	snprintf(run->clock_path, PATH_MAX, "%s/clock", options->folder);
 	snprintf(run->board_path, PATH_MAX, "%s/board", options->folder);
 	if (!in_build(run->clock_library, "clock.so") ||
@@ -310,6 +345,9 @@ static bool move_clock(struct run *run)
 		      : kind < 37 ? random_below(&run->random, 20000)
 				  : 0;
 
+	if (run->options.is_big) {
+		ms = kind < 60 ? BIG_SECOND * (1 + kind % 4) * 1000 : 0;
+	}
 	return timeline_move(&run->timeline, run->sides, ms);
 }
 

@@ -42,7 +42,28 @@ bool side_open(struct side *side, const struct side_plan *plan, unsigned number,
 			return false;
 		}
 	}
-	return true;
+	if (plan->has_redis) {
+		side->redis = server_start_redis(NULL);
+	}
+	return !plan->has_redis || side->redis;
+}
+
+static void tell_of_redis(const struct side *side)
+{
+	char url[PATH_MAX];
+
+	if (side->redis) {
+		snprintf(url, sizeof(url), "unix://%s", server_socket(side->redis));
+		setenv("TOWER_REDIS_URL", url, 1);
+	}
+}
+
+static const char *sequence_of(const struct side_plan *plan)
+{
+	if (plan->is_big) {
+		return "big";
+	}
+	return plan->has_expiries ? "expiries" : "servers";
 }
 
 static void __attribute__((noreturn))
@@ -64,12 +85,13 @@ become_worker(const struct side *side, unsigned number, const char *clock_librar
 	for (const char *const *pair = plan->environment; *pair; pair += 2) {
 		setenv(pair[0], pair[1], 1);
 	}
+	tell_of_redis(side);
 	snprintf(place, sizeof(place), "%u", side->number);
 	snprintf(numeral, sizeof(numeral), "%u", number);
 	snprintf(seed_text, sizeof(seed_text), "%llu", (unsigned long long)seed);
 	snprintf(key_max, sizeof(key_max), "%zu", plan->key_max);
 	execl(program, program, "worker", board_path, place, numeral, seed_text, key_max,
-	      plan->has_expiries ? "1" : "0", (char *)NULL);
+	      sequence_of(plan), (char *)NULL);
 	_exit(EXIT_FAILURE);
 }
 
@@ -136,4 +158,5 @@ void side_close(struct side *side)
 	for (int i = 0; i < SIDE_SERVERS; i++) {
 		server_stop(&side->servers[i]);
 	}
+	server_stop(&side->redis);
 }

@@ -1,6 +1,7 @@
 /*
- * side.h - one of the two worlds that are compared: two memcached servers and
- * the workers that use them, with or without something preloaded.
+ * side.h - one of the two worlds that are compared: two memcached servers,
+ * perhaps a Redis, and the workers that use them, with or without something
+ * preloaded.
  *
  * The driver's one thread opens, uses and closes sides; servers and workers die
  * with it.  Functions that fail say why on stderr.
@@ -27,12 +28,15 @@ struct side_plan {
 	const char *memcached_args;
 	size_t key_max;	   /* the longest key that the program may use */
 	bool has_expiries; /* worker.h */
+	bool is_big;	   /* the workers run the sequence of big.c */
+	bool has_redis;	   /* a Redis of its own, of which the environment is told */
 };
 
 struct side {
 	const struct side_plan *plan;
 	unsigned number;
 	struct server *servers[SIDE_SERVERS];
+	struct server *redis;  /* NULL: none */
 	char folder[PATH_MAX]; /* where the workers run */
 	pid_t workers[BOARD_WORKERS_MAX];
 };

@@ -156,13 +156,13 @@ void worker_step(struct worker *worker)
 	record(worker, "\n");
 }
 
-static void take_steps(struct worker *worker)
+static void take_steps(struct worker *worker, void (*step)(struct worker *))
 {
 	struct board_seat *seat = worker->seat;
 
 	worker->step = seat->first_step;
 	for (uint32_t i = 0; i < seat->n_steps; i++) {
-		worker_step(worker);
+		step(worker);
 		worker->step++;
 	}
 	if (seat->n_steps == 0) {
@@ -174,11 +174,12 @@ static void take_steps(struct worker *worker)
 	}
 }
 
-/* Arguments: board, side, number, seed, longest key, whether values end. */
+/* Arguments: board, side, number, seed, longest key, which sequence. */
 int worker_main(char **args)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	struct board *board = board_map(args[0], false);
+	void (*step)(struct worker *);
 	uint32_t turn = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -190,7 +191,8 @@ int worker_main(char **args)
 	worker->seat = &board->seats[strtoul(args[1], NULL, 10)][worker->number];
 	worker->random.state = strtoull(args[3], NULL, 10) * 1000 + worker->number;
 	worker->key_max = strtoul(args[4], NULL, 10);
-	worker->has_expiries = strcmp(args[5], "1") == 0;
+	worker->has_expiries = strcmp(args[5], "expiries") == 0;
+	step = strcmp(args[5], "big") == 0 ? big_step : worker_step;
 	worker->has_namespace = worker->key_max < LONGEST_KEY;
 	worker->value = malloc(WORKER_VALUE_MAX);
 	if (worker->value == NULL) {
@@ -202,7 +204,7 @@ int worker_main(char **args)
 		turn = board_wait_turn(worker->seat, turn);
 		/* Once it has done, the seat is the driver's. */
 		is_last = worker->seat->n_steps == 0;
-		take_steps(worker);
+		take_steps(worker, step);
 		board_done(board);
 	}
 	free(worker->value);

@@ -177,4 +177,8 @@ void worker_barrier(struct worker *worker);
 /* One step on a handle. */
 void worker_step(struct worker *worker);
 
+/* --- big.c: the sequence of one big memcached --- */
+
+void big_step(struct worker *worker);
+
 #endif

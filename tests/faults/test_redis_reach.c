@@ -1,0 +1,166 @@
+/* By which ways is a Redis reached, and as whom? */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/faults/lib/deep.h"
+
+static void test_without_password__is_down_until_it_is_given(void **state)
+{
+	struct redis_options options = deep_options(DEEP_LONG_NS);
+	char path[] = "/tmp/tower-password-XXXXXX";
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	int fd = mkstemp(path);
+
+	deep_set(layer, "k", "v");
+	redis_ops.close(&layer);
+	deep_expect_command("CONFIG SET requirepass secret", "+OK\r\n");
+	layer = deep_open(DEEP_LONG_NS);
+	deep_expect(layer, "k", LAYER_DOWN);
+	deep_set(layer, "k", "w");
+	deep_expect_clean(false);
+	redis_ops.close(&layer);
+
+	snprintf(deep_url, sizeof(deep_url), "unix://:wrong@%s", server_socket(deep_server));
+	layer = deep_open(DEEP_LONG_NS);
+	deep_expect(layer, "k", LAYER_DOWN);
+	redis_ops.close(&layer);
+
+	deep_setup_empty(state);
+	snprintf(deep_url, sizeof(deep_url), "unix://default:secret@%s?db=0",
+		 server_socket(deep_server));
+	layer = deep_open(DEEP_LONG_NS);
+	deep_expect_hit(layer, "k", "v");
+	redis_ops.close(&layer);
+
+	snprintf(deep_url, sizeof(deep_url), "unix://%s", server_socket(deep_server));
+	assert_int_equal(write(fd, "secret\n", 7), 7);
+	close(fd);
+	options.password_file = path;
+	layer = deep_with(&options);
+	deep_expect_hit(layer, "k", "v");
+	redis_ops.close(&layer);
+	unlink(path);
+}
+
+static void test_databases__are_apart(void **state)
+{
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	struct layer *other;
+
+	snprintf(deep_url, sizeof(deep_url), "unix://%s?db=3", server_socket(deep_server));
+	other = deep_open(DEEP_LONG_NS);
+	deep_set(layer, "k", "v");
+	deep_expect(other, "k", LAYER_MISS);
+	deep_set(other, "k", "w");
+	deep_expect_hit(layer, "k", "v");
+	deep_expect_hit(other, "k", "w");
+	redis_ops.close(&other);
+	/* There are 16. */
+	snprintf(deep_url, sizeof(deep_url), "unix://%s?db=16", server_socket(deep_server));
+	other = deep_open(DEEP_LONG_NS);
+	deep_expect(other, "k", LAYER_DOWN);
+	redis_ops.close(&other);
+	redis_ops.close(&layer);
+}
+
+/* Something else listens there: HTTP, or noise. */
+static void *serve_noise(void *listener)
+{
+	int fd;
+
+	while ((fd = accept(*(int *)listener, NULL, NULL)) >= 0) {
+		char bytes[512];
+
+		if (recv(fd, bytes, sizeof(bytes), 0) > 0) {
+			dprintf(fd, "HTTP/1.1 400 Bad Request\r\n\r\n");
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
+static void test_something_else_there__is_down(void **state)
+{
+	struct sockaddr_in loopback = { .sin_family = AF_INET };
+	socklen_t n = sizeof(loopback);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct layer *layer;
+	pthread_t thread;
+
+	loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(listener, (struct sockaddr *)&loopback, n), 0);
+	assert_int_equal(listen(listener, 8), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&loopback, &n), 0);
+	assert_int_equal(pthread_create(&thread, NULL, serve_noise, &listener), 0);
+	snprintf(deep_url, sizeof(deep_url), "redis://localhost:%d", ntohs(loopback.sin_port));
+	layer = deep_open(DEEP_LONG_NS);
+	for (int i = 0; i < 10; i++) {
+		deep_expect(layer, "k", LAYER_DOWN);
+		deep_set(layer, "k", "v");
+	}
+	assert_int_equal(redis_shared_n_unmarked(deep_shared), 10);
+	redis_ops.close(&layer);
+	shutdown(listener, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	close(listener);
+}
+
+static void test_tcp_by_name__works(void **state)
+{
+	struct layer *layer;
+	char text[64];
+
+	deep_expect_command("CONFIG SET bind 127.0.0.1", "+OK\r\n");
+	/* Redis takes a port while it runs; a free one is found by trying. */
+	for (int port = 20000 + (int)(getpid() % 20000); port < 65000; port++) {
+		snprintf(text, sizeof(text), "CONFIG SET port %d", port);
+		if (strcmp(deep_command(text), "+OK\r\n") == 0) {
+			snprintf(deep_url, sizeof(deep_url), "redis://localhost:%d/2", port);
+			break;
+		}
+	}
+	layer = deep_open(DEEP_LONG_NS);
+	deep_set(layer, "k", "v");
+	deep_expect_hit(layer, "k", "v");
+	redis_ops.close(&layer);
+}
+
+static void test_unknown_name__is_down(void **state)
+{
+	struct layer *layer;
+
+	strcpy(deep_url, "redis://[::zz]:6379");
+	layer = deep_open(DEEP_LONG_NS);
+	deep_expect(layer, "k", LAYER_DOWN);
+	redis_ops.close(&layer);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		DEEP_TEST(test_without_password__is_down_until_it_is_given),
+		DEEP_TEST(test_databases__are_apart),
+		DEEP_TEST_ALONE(test_something_else_there__is_down),
+		DEEP_TEST(test_tcp_by_name__works),
+		DEEP_TEST_ALONE(test_unknown_name__is_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
