@@ -111,11 +111,16 @@ void worker_barrier(struct worker *worker)
 /*
  * Over the binary protocol libmemcached takes what is left of an mget for the
  * answer to the next question, and of several servers it drops the results of
- * the one that it asks next; such handles are brought to rest first.
+ * the one that it asks next; such handles are brought to rest first.  So are
+ * those that wait for no replies: what they write while answers lie unread
+ * reaches memcached or not by the size of the answers.
  */
 static bool must_rest(const struct handle *handle)
 {
-	return handle->has_results && (handle->st->flags.binary_protocol || handle->n_servers > 1);
+	const memcached_st *st = handle->st;
+
+	return handle->has_results &&
+	       (st->flags.binary_protocol || !st->flags.reply || handle->n_servers > 1);
 }
 
 static void rest(struct worker *worker, struct handle *handle)
