@@ -52,8 +52,11 @@ sort -o "$work/by-make.list" "$work/by-make.list"
 
 dpkg-deb -f "$made/tower_${version}_$architecture.deb" Depends | tee "$work/depends" |
 	grep -q libc6 || problem "it depends on: $(cat "$work/depends")"
-! grep -q 'libmemcached\|libhiredis' "$work/depends" ||
-	problem "it depends on: $(cat "$work/depends")"
+# What is preloaded takes libmemcached from the program and nothing else from anybody.
+for file in bin/tower lib/tower/libtower.so; do
+	! readelf -d "$root/usr/$file" | grep 'NEEDED.*\(libmemcached\|libhiredis\)' ||
+		problem "$file is linked to that"
+done
 
 # It serves: the second look at a key does not come from memcached.
 server_memcached "$socket" -m 64
