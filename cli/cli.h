@@ -69,6 +69,7 @@ int cli_metrics(const struct cli_options *options, int argc, char **argv);
 int cli_key(const struct cli_options *options, int argc, char **argv);
 int cli_top(const struct cli_options *options, int argc, char **argv);
 int cli_sim(const struct cli_options *options, int argc, char **argv);
+int cli_explain(const struct cli_options *options, int argc, char **argv);
 int cli_run(const struct cli_options *options, int argc, char **argv);
 
 #endif

@@ -55,6 +55,16 @@ static const struct command commands[] = {
 	  "  --listen ADDRESS:PORT  answers http://ADDRESS:PORT/metrics until it is ended, and a\n"
 	  "                         browser at http://ADDRESS:PORT/ with charts of what goes on;\n"
 	  "                         9410 is the usual port, 127.0.0.1 asks this host alone\n" },
+	{ "explain", cli_explain, true,
+	  "usage: tower explain [-c FILE] [-o section.key=value]... [--output=FILE] [--] "
+	  "COMMAND...\n"
+	  "\n"
+	  "Runs COMMAND under libtower, and says when it has ended what tower did for it: who\n"
+	  "answered its reads, what that saved and what would have saved more, what went to\n"
+	  "memcached as it was and why, what it called.  On stderr; the exit status and\n"
+	  "signals are COMMAND's own.\n"
+	  "\n"
+	  "  --output=FILE  into a file instead\n" },
 	{ "key", cli_key, false,
 	  "usage: tower key [-c FILE] [-o section.key=value]... [--server ADDRESS] KEY\n"
 	  "\n"
@@ -121,6 +131,7 @@ static const char usage[] =
 	"  stat          print the statistics\n"
 	"  top           show what goes on, on the whole terminal\n"
 	"  metrics       the same for Prometheus and for browsers\n"
+	"  explain       run a program, and say what tower did for it\n"
 	"  key           where a key is now\n"
 	"  sim           what caches would do with a trace of requests\n"
 	"  bench         measure a workload against several hierarchies, with real servers\n"

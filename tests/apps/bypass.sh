@@ -58,9 +58,10 @@ LD_PRELOAD="$BUILD/libtower.so" TOWER_LOG_LEVEL=info php "$work/program.php" "$s
 
 # A call that the operator switched off says so.
 "$BUILD/tower" disable >/dev/null
+# shellcheck disable=SC2016 # expanded by PHP
 LD_PRELOAD="$BUILD/libtower.so" TOWER_LOG_LEVEL=debug php -r '
 	$m = new Memcached();
 	$m->addServer($argv[1], 0);
 	$m->get("a"); $m->get("b");' "$socket"
-[ "$(lines 'goes to memcached as it is \(disabled\): every read while `tower disable`')" -eq 1 ] ||
+[ "$(lines 'goes to memcached as it is \(disabled\): every read while .tower disable')" -eq 1 ] ||
 	problem "$(cat "$work/log")"

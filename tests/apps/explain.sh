@@ -1,0 +1,144 @@
+#!/bin/sh
+# `tower explain` with real programs: what it says is what they did, its exit status and signals
+# are theirs, and nothing of it is left or stands in the statistics of others.
+
+# shellcheck source=tests/lib/apps.sh
+. tests/lib/apps.sh
+
+server_memcached "$socket" -m 64
+memcached=$server_pid
+server_redis "$work/redis"
+redis=$server_pid
+tower=$BUILD/tower
+report=$work/report
+export TOWER_MEMORY_TTL=1h
+
+says() {
+	grep -qE "$1" "$report" || problem "not '$1' in: $(cat "$report")"
+}
+status_is() {
+	[ "$status" -eq "$1" ] || problem "status $status, not $1: $(cat "$report")"
+}
+
+# PHP: 1 key from memcached, then 99 times from memory; 5 that nobody has; one handle that buffers.
+cat >"$work/program.php" <<'PROGRAM'
+<?php
+$m = new Memcached();
+$m->addServer($argv[1], 0);
+for ($i = 0; $i < 100; $i++) { $m->get('there'); }
+for ($i = 0; $i < 5; $i++) { $m->get("nowhere$i"); }
+$b = new Memcached();
+$b->setOption(Memcached::OPT_BUFFER_WRITES, true);
+$b->addServer($argv[1], 0);
+$b->set('z', 1);
+$b->get('z');
+echo "out\n";
+fwrite(STDERR, "err\n");
+exit(3);
+PROGRAM
+printf 'value' >"$work/there"
+memccp --servers="$socket" "$work/there"
+status=0
+"$tower" explain --output="$report" -- php "$work/program.php" "$socket" \
+	>"$work/stdout" 2>"$work/stderr" || status=$?
+status_is 3
+[ "$(cat "$work/stdout")" = out ] || problem 'not the output of the program'
+[ "$(cat "$work/stderr")" = err ] || problem "$(cat "$work/stderr")"
+says "^tower explain: php $work/program.php $socket\$"
+says '^ended with status 3 after [0-9.]+ s$'
+says '^  memory +99 +94\.3%'
+says '^  memcached +1 +1\.0%'
+says '^  nobody +5 +4\.8%'
+says '^  99 round trips to memcached, 495 bytes of values$'
+says 'More memory \(memory.max_bytes=16M\): nothing'
+says 'A longer stay in memory \(memory.ttl=1h\): nothing'
+says 'Redis beneath memcached: at most 5 reads'
+says '^  buffered +1  the first read after buffered writes'
+says '^ +why: the real read sends them'
+says '^  memcached_mget +106  memory answers what it can'
+
+# A budget that is too small; the bound is what memory had to drop.
+status=0
+# shellcheck disable=SC2016 # expanded by PHP
+"$tower" explain -o memory.max_bytes=64K php -r '
+	$m = new Memcached();
+	$m->addServer($argv[1], 0);
+	for ($i = 0; $i < 1000; $i++) { $m->set("k$i", str_repeat("x", 900)); }
+	for ($i = 0; $i < 1000; $i++) { $m->get("k$i"); }' "$socket" >"$work/stdout" 2>"$report" || status=$?
+status_is 0
+says 'More memory \(memory.max_bytes=64K\): at most [0-9]{3,4} reads'
+says 'It dropped [0-9]{3,4} values'
+says '^  memcached +[0-9]{3,4} '
+
+# Redis beneath: what memcached lost is answered.
+status=0
+TOWER_LAYERS='memory, memcached, redis' TOWER_REDIS_URL="unix://$work/redis" TOWER_REDIS_TIMEOUT=20s \
+	TOWER_REDIS_CONNECT_TIMEOUT=20s TOWER_REDIS_PROMOTE=always \
+	"$tower" explain --output="$report" /usr/bin/python3 -c '
+import os, socket, sys, pylibmc
+client = pylibmc.Client([sys.argv[1]])
+for i in range(20):
+    client.set("p%d" % i, "v")
+plain = socket.socket(socket.AF_UNIX)
+plain.connect(sys.argv[1])
+for i in range(20):
+    plain.sendall(b"delete p%d\r\n" % i)
+    assert plain.recv(100) == b"DELETED\r\n"
+if os.fork() == 0:
+    os.execv(sys.executable, [sys.executable, "-c", """
+import sys, pylibmc
+client = pylibmc.Client([sys.argv[1]])
+assert all(client.get("p%d" % i) == "v" for i in range(20))
+""", sys.argv[1]])
+os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+' "$socket" 2>"$work/stderr" || status=$?
+status_is 0
+says '^  redis +20 +100\.0%'
+says 'Redis beneath memcached answered 20 of 20 reads that memcached missed,'
+says 'and put 20 of its values back'
+says '^  memcached_get +20  memory, memcached, Redis: the first that has the key answers$'
+
+# A C program; a program that calls nothing; one that is not there.
+"$tower" explain memcstat --servers="$socket" >"$work/stdout" 2>"$report"
+says '^  memcached_server_push +1  '
+"$tower" explain true 2>"$report"
+says '^No call of libmemcached was seen\.'
+status=0
+"$tower" explain -- "$work/none" 2>"$report" || status=$?
+status_is 127
+! grep -q 'tower explain:' "$report" || problem 'a report of what did not run'
+status=0
+"$tower" explain 2>"$report" || status=$?
+status_is 2
+status=0
+"$tower" explain -o memory.max_bytes=many true 2>"$report" || status=$?
+status_is 2
+
+# Signals: those of the program are ours, ours are the program's, Ctrl-C is the program's alone.
+status=0
+# shellcheck disable=SC2016 # expanded by the inner shell
+"$tower" explain --output="$report" sh -c 'kill -USR1 $$' 2>/dev/null || status=$?
+status_is 138
+says '^ended by signal 10 after'
+# shellcheck disable=SC2016 # expanded by the inner shell
+env --default-signal=INT "$tower" explain --output="$report" sh -c 'trap "exit 7" TERM; : >"$0"; while :; do sleep 0.05; done' \
+	"$work/began" &
+running=$!
+tries=0
+until [ -e "$work/began" ]; do
+	tries=$((tries + 1))
+	[ "$tries" -lt 200 ] || problem 'the program does not begin'
+	sleep 0.05
+done
+kill -INT "$running"
+kill -TERM "$running"
+status=0
+wait "$running" || status=$?
+running=
+status_is 7
+says '^ended with status 7 after'
+
+# Nobody else's statistics, nothing left.
+"$tower" stat >"$work/stat"
+grep -q 'nothing has run in domain' "$work/stat" || problem "$(cat "$work/stat")"
+! ls /dev/shm/tower-explain-"$(id -u)"-* 2>/dev/null || problem 'a file is left'
