@@ -15,6 +15,9 @@
 #include "cli/snapshot.h"
 #include "cli/switch.h"
 
+/* Of which a read that comes again is known for one. */
+#define REMEMBER "stats.remember_evicted=64K"
+
 #define PATH "stats.path=/dev/shm/tower-explain-%u-%d"
 
 /*
@@ -67,13 +70,14 @@ static bool add_options(struct explained *explained, const struct cli_options *o
 	struct cli_options *own = &explained->options;
 
 	*own = *options;
-	if (own->n_options + 2 > CLI_OPTIONS_MAX) {
-		cli_error("more than %d options -o", CLI_OPTIONS_MAX - 2);
+	if (own->n_options + 3 > CLI_OPTIONS_MAX) {
+		cli_error("more than %d options -o", CLI_OPTIONS_MAX - 3);
 		return false;
 	}
 	snprintf(explained->path, sizeof(explained->path), PATH, (unsigned)getuid(), (int)getpid());
 	own->options[own->n_options++] = explained->path;
 	own->options[own->n_options++] = "stats.enabled=yes";
+	own->options[own->n_options++] = REMEMBER;
 	return true;
 }
 

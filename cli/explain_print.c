@@ -202,11 +202,13 @@ static void print_memory_bounds(const struct stats_values *values, const struct 
 			budget);
 	} else {
 		fprintf(out,
-			"  More memory (%s): at most %" PRIu64 " reads.\n"
+			"  More memory (%s): about %" PRIu64 " reads, at most %" PRIu64 ".\n"
 			"    It dropped %" PRIu64
-			" values for want of room. Each costs one read at most, if it comes\n"
-			"    again before it ends; how many did is not counted.\n",
-			budget, least(memory->evictions, memory->misses), memory->evictions);
+			" values for want of room. So many reads found one deeper that had\n"
+			"    neither ended nor been written meanwhile (of the last %" PRIu64
+			" in each process).\n",
+			budget, memory->ghost_hits, least(memory->evictions, memory->misses),
+			memory->evictions, config->stats_remember_evicted);
 	}
 	if (memory->expired == 0) {
 		fprintf(out, "  A longer stay in memory (%s): nothing. No value ended there.\n",

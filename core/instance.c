@@ -128,6 +128,7 @@ static struct layer *open_memory(void)
 		.max_item_bytes = config.memory_max_item_bytes,
 		.ttl_ns = config.memory_ttl,
 		.ttl_jitter = (unsigned)config.memory_ttl_jitter,
+		.remember_evicted = config.stats_remember_evicted,
 	};
 
 	return memory_open(&options, &tower.stats->layers[STATS_MEMORY]);

@@ -352,6 +352,10 @@ static void memory_fill(struct layer *layer, const struct layer_batch *batch, ui
 			}
 			lock_take(&layer->lock);
 		}
+		if (memory_evicted_returns(&layer->evicted, memory_hash(&item->key), item->slot,
+					   now)) {
+			counter_add(&(*layer->counters)->ghost_hits, 1);
+		}
 		put_locked(layer, &offer, now);
 		n_put++;
 	}
@@ -435,7 +439,8 @@ static void memory_set_budget(struct layer *layer, uint64_t max_bytes)
 static bool open_parts(struct layer *layer, const struct memory_options *options)
 {
 	policy_open(&layer->policy, options->policy, options->max_bytes / MEMORY_GHOST_PART);
-	if (!memory_index_open(&layer->index, MEMORY_INDEX_WORDS_MIN)) {
+	if (!memory_evicted_open(&layer->evicted, options->remember_evicted) ||
+	    !memory_index_open(&layer->index, MEMORY_INDEX_WORDS_MIN)) {
 		return false;
 	}
 	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
@@ -453,6 +458,7 @@ static void close_parts(struct layer *layer)
 	}
 	memory_index_close(&layer->index);
 	policy_close(&layer->policy);
+	memory_evicted_close(&layer->evicted);
 }
 
 struct layer *memory_open(const struct memory_options *options, struct layer_counters **counters)

@@ -31,9 +31,10 @@ struct memory_options {
 	enum policy_kind policy;
 	uint64_t max_bytes; /* of everything held, overhead counted; MEMORY_BYTES_MIN or more */
 	uint64_t max_items; /* 0: no limit */
-	uint64_t max_item_bytes; /* key and value; 0: no limit but max_bytes */
-	int64_t ttl_ns;		 /* the most an entry lives; 0: its own expiry only */
-	unsigned ttl_jitter;	 /* percent by which ttl is shortened at random, 0 to 100 */
+	uint64_t max_item_bytes;   /* key and value; 0: no limit but max_bytes */
+	int64_t ttl_ns;		   /* the most an entry lives; 0: its own expiry only */
+	unsigned ttl_jitter;	   /* percent by which ttl is shortened at random, 0 to 100 */
+	uint64_t remember_evicted; /* so many evictions, to count those that come again; 0: none */
 };
 
 extern const struct layer_ops memory_ops;

@@ -139,8 +139,7 @@ static void pass_locked(struct layer *layer, unsigned queue, bool crowded, struc
 			return;
 		}
 	}
-	memory_unlink_locked(layer, at, size);
-	counter_add(&(*layer->counters)->evictions, 1);
+	memory_evict_locked(layer, at, size, value.hash, &head);
 }
 
 /* Which queue must give, as the policy wants it; one whose log is empty never. */
@@ -214,15 +213,14 @@ static void move_words_locked(struct layer *layer, size_t n_looks)
 					 atomic_load_explicit(&log->head, memory_order_relaxed));
 		struct memory_head head;
 		uint64_t size = memory_log_head(log, place, &head);
-		_Atomic uint64_t *to = memory_free_way_locked(
-			layer, memory_entry_hash(&head, memory_log_at(log, place)));
+		uint64_t hash = memory_entry_hash(&head, memory_log_at(log, place));
+		_Atomic uint64_t *to = memory_free_way_locked(layer, hash);
 
 		if (to) {
 			atomic_store_explicit(to, word, memory_order_release);
 			atomic_store_explicit(at, 0, memory_order_release);
 		} else {
-			memory_unlink_locked(layer, at, size);
-			counter_add(&(*layer->counters)->evictions, 1);
+			memory_evict_locked(layer, at, size, hash, &head);
 		}
 	}
 }

@@ -78,6 +78,14 @@ void memory_unlink_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t si
 	layer->n_items--;
 }
 
+void memory_evict_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t size, uint64_t hash,
+			 const struct memory_head *head)
+{
+	memory_unlink_locked(layer, at, size);
+	memory_evicted_note(&layer->evicted, hash, head->slot, memory_deadline(head));
+	counter_add(&(*layer->counters)->evictions, 1);
+}
+
 static uint64_t found_size(const struct memory_found *found)
 {
 	return memory_log_size(memory_n_key(&found->head), found->head.n_value,
@@ -202,6 +210,7 @@ static _Atomic uint64_t *evict_way_locked(struct layer *layer, const struct memo
 	uint64_t least_age = 0;
 	struct memory_head head;
 	const char *bytes;
+	uint64_t size;
 
 	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
 		_Atomic uint64_t *at = memory_index_way(ways, i);
@@ -217,8 +226,8 @@ static _Atomic uint64_t *evict_way_locked(struct layer *layer, const struct memo
 			least_age = age;
 		}
 	}
-	memory_unlink_locked(layer, least, word_head(layer, least_word, &head, &bytes));
-	counter_add(&(*layer->counters)->evictions, 1);
+	size = word_head(layer, least_word, &head, &bytes);
+	memory_evict_locked(layer, least, size, memory_entry_hash(&head, bytes), &head);
 	return least;
 }
 

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/lock.h"
 #include "layers/memory.h"
+#include "layers/memory_evicted.h"
 #include "layers/memory_index.h"
 #include "layers/memory_log.h"
 #include "layers/policy.h"
@@ -40,7 +41,8 @@ struct layer {
 	uint64_t n_living[POLICY_QUEUES]; /* bytes of entries that are in the index */
 	uint64_t swept[POLICY_QUEUES];	  /* places: entries before were asked whether they ended */
 	uint64_t random;		  /* for jitter */
-	bool forks_in_change;		  /* the forking thread had the lock already */
+	struct memory_evicted evicted;
+	bool forks_in_change; /* the forking thread had the lock already */
 };
 
 /* An entry that a reader found, as it was while the log held it. */
@@ -92,6 +94,10 @@ void memory_gauges_locked(const struct layer *layer);
  */
 void memory_drop_locked(struct layer *layer, const struct memory_found *found);
 void memory_unlink_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t size);
+
+/* Unlinks an entry of which there is no room for itself or its word. */
+void memory_evict_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t size, uint64_t hash,
+			 const struct memory_head *head);
 
 /*
  * Stores the offer in place of `found` (NULL: nothing there), or at least makes

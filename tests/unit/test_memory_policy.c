@@ -26,6 +26,45 @@ static void test_item_limit_under_fifo__evicts_the_oldest_though_it_was_used(voi
 	calls_done(layer);
 }
 
+/* What is asked again after it was dropped counts once, while it still would be a hit. */
+static void test_evicted_values__are_remembered_as_long_as_they_would_be_hits(void **state)
+{
+	const struct memory_options options = { .policy = POLICY_FIFO,
+						.max_bytes = 1 << 20,
+						.max_items = 1,
+						.ttl_ns = CLOCK_NS_PER_S,
+						.remember_evicted = 1000 };
+	struct layer *layer = calls_open_policy(POLICY_FIFO, 1);
+
+	/* Of a layer that does not remember: nothing. */
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	calls_fill(layer, "b", "1", 5, CLOCK_NEVER);
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	assert_int_equal(calls_counted.evictions, 2);
+	assert_int_equal(calls_counted.ghost_hits, 0);
+	memory_ops.close(&layer);
+
+	layer = memory_open(&options, &calls_counters);
+	assert_non_null(layer);
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	calls_fill(layer, "b", "1", 5, CLOCK_NEVER);
+	assert_int_equal(calls_counted.ghost_hits, 0);
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	assert_int_equal(calls_counted.ghost_hits, 1);
+	/* Written since: another token. */
+	calls_fill(layer, "b", "1", 6, CLOCK_NEVER);
+	assert_int_equal(calls_counted.ghost_hits, 1);
+	/* Its time would be over. */
+	clock_fake(CALLS_START_NS + 2 * CLOCK_NS_PER_S, 1700000000);
+	calls_fill(layer, "a", "1", 5, CLOCK_NEVER);
+	assert_int_equal(calls_counted.ghost_hits, 1);
+	/* A write is no read. */
+	calls_write(layer, "b", "1", LAYER_DONE, LAYER_SET, 5);
+	calls_write(layer, "a", "1", LAYER_DONE, LAYER_SET, 5);
+	assert_int_equal(calls_counted.ghost_hits, 1);
+	calls_done(layer);
+}
+
 /* Three hundred values that nobody asks for again, past a hundred of which ten are used. */
 static void scan(struct layer *layer)
 {
@@ -143,6 +182,7 @@ static void test_jitter__shortens_the_ttl_evenly(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_evicted_values__are_remembered_as_long_as_they_would_be_hits),
 		cmocka_unit_test(test_item_limit_under_fifo__evicts_the_oldest_though_it_was_used),
 		cmocka_unit_test(test_scan_under_s3fifo__does_not_take_what_is_used),
 		cmocka_unit_test(test_overwritten_under_s3fifo__stays_in_the_main_queue),

@@ -292,7 +292,7 @@ static void test_hostile_command__does_not_reach_the_terminal(void **state)
 #define NOTHING_SAVED ",\"saved\":{\"round_trips\":0,\"bytes\":0}"
 #define ZEROS                                                                                      \
 	"\"hits\":0,\"misses\":0,\"hit_bytes\":0,\"batch_hits\":0,\"batches\":0,\"fills\":0,"      \
-	"\"promotions\":0,\"rejected\":0,\"evictions\":0,\"expired\":0,"                           \
+	"\"promotions\":0,\"rejected\":0,\"evictions\":0,\"ghost_hits\":0,\"expired\":0,"          \
 	"\"invalidated\":0,\"errors\":0,\"timeouts\":0,\"items\":0,\"bytes\":0,"                   \
 	"\"get_ns\":" NO_TIME ",\"mget_ns\":" NO_TIME ",\"write_ns\":" NO_TIME "}"
 #define ZERO_LAYERS                                                                                \
