@@ -202,7 +202,8 @@ static void print_memory_bounds(const struct stats_values *values, const struct 
 			budget);
 	} else {
 		fprintf(out,
-			"  More memory (%s): about %" PRIu64 " reads, at most %" PRIu64 ".\n"
+			"  Memory for everything (%s): about %" PRIu64 " reads, at most %" PRIu64
+			".\n"
 			"    It dropped %" PRIu64
 			" values for want of room. So many reads found one deeper that had\n"
 			"    neither ended nor been written meanwhile (of the last %" PRIu64
