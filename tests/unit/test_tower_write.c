@@ -240,10 +240,8 @@ static void *call_and_end(void *arg)
 
 static void test_thread_that_ends_in_a_write__gives_back_what_it_held(void **state)
 {
-	const struct stats_names names = { .n_calls = 0 };
 	pthread_t thread;
 
-	tower.stats = stats_open(NULL, "unit", &names);
 	atomic_store(&tower_now, &tower);
 	authority_fake.write = write_and_end;
 	assert_int_equal(pthread_create(&thread, NULL, call_and_end, NULL), 0);
@@ -260,7 +258,6 @@ static void test_thread_that_ends_in_a_write__gives_back_what_it_held(void **sta
 	pthread_join(thread, NULL);
 	assert_int_equal(memory.abandoned, 2);
 	atomic_store(&tower_now, NULL);
-	stats_close(&tower.stats);
 }
 
 static void test_value_of_the_authority__ends_when_a_writer_said(void **state)
