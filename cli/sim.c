@@ -94,6 +94,7 @@ static int simulate(const struct sim_arguments *arguments, const struct stream *
 		.n_rows = arguments->curve.n_policies * arguments->curve.n_sizes,
 		.hierarchy = hierarchy,
 	};
+	struct curve_recommendation recommended;
 	struct curve_row *rows = calloc(results.n_rows, sizeof(*rows));
 
 	if (rows == NULL || !curve_run(stream, &arguments->curve, rows) ||
@@ -105,7 +106,9 @@ static int simulate(const struct sim_arguments *arguments, const struct stream *
 		return CLI_FAILED;
 	}
 	results.rows = rows;
-	results.recommended = curve_recommend(rows, results.n_rows);
+	if (curve_recommend(stream, &arguments->curve, rows, results.n_rows, &recommended)) {
+		results.recommended = &recommended;
+	}
 	(arguments->json ? sim_print_json : sim_print_text)(arguments, &results, stdout);
 	free(rows);
 	return CLI_OK;

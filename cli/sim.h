@@ -32,8 +32,8 @@ struct sim_results {
 	const struct stream *stream;
 	const struct curve_row *rows;
 	size_t n_rows;
-	const struct curve_row *recommended; /* NULL: no row is */
-	const struct hierarchy *hierarchy;   /* without layers: none was asked for */
+	const struct curve_recommendation *recommended; /* NULL: nothing is */
+	const struct hierarchy *hierarchy;		/* without layers: none was asked for */
 };
 
 /* False, with a line on stderr, where they are wrong: a matter of usage. */

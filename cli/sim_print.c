@@ -59,7 +59,7 @@ void sim_print_json(const struct sim_arguments *arguments, const struct sim_resu
 	}
 	json_end(&json);
 	if (results->recommended) {
-		json_row(&json, "recommended", results->recommended);
+		json_row(&json, "recommended", &results->recommended->row);
 	}
 	if (results->hierarchy->n_layers) {
 		json_hierarchy(&json, results->hierarchy);
@@ -215,12 +215,21 @@ static void print_hierarchy(const struct hierarchy *hierarchy, FILE *out)
 		time_text(hierarchy->mean_ns, text, sizeof(text)));
 }
 
+static void print_recommended(const struct curve_row *row, FILE *out)
+{
+	char text[32];
+
+	fprintf(out,
+		"recommended: %s with %s (%" PRIu64
+		" values): %.2f %% hits, at least %.0f %% of those "
+		"of the best cache above\n",
+		row->policy->name, bytes_text(row->bytes, text, sizeof(text)), row->items,
+		row->hit_ratio * 100, CURVE_GOOD_SHARE * 100);
+}
+
 void sim_print_text(const struct sim_arguments *arguments, const struct sim_results *results,
 		    FILE *out)
 {
-	const struct curve_row *recommended = results->recommended;
-	char text[32];
-
 	print_head(arguments, results->stream, out);
 	print_table(arguments, results, out);
 	if (arguments->curve.n_sizes > 1) {
@@ -229,13 +238,7 @@ void sim_print_text(const struct sim_arguments *arguments, const struct sim_resu
 	if (results->hierarchy->n_layers) {
 		print_hierarchy(results->hierarchy, out);
 	}
-	if (recommended) {
-		fprintf(out,
-			"recommended: %s with %s (%s): %.2f %% hits, at least %.0f %% of those of "
-			"the "
-			"best cache above\n",
-			recommended->policy->name, recommended->size->text,
-			bytes_text(recommended->bytes, text, sizeof(text)),
-			recommended->hit_ratio * 100, CURVE_GOOD_SHARE * 100);
+	if (results->recommended) {
+		print_recommended(&results->recommended->row, out);
 	}
 }

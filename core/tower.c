@@ -298,18 +298,15 @@ static void bound_ends(struct tower *tower, struct layer_batch *batch)
 	}
 }
 
-/* What no layer could be asked for is no request that a cache could have answered. */
+/* Also what could not be answered for want of a server is a request. */
 static void record(struct tower *tower, const struct layer_batch *batch)
 {
 	for (size_t i = 0; i < batch->n_items; i++) {
 		const struct layer_item *item = &batch->items[i];
+		bool hit = item->answer == LAYER_HIT;
 
-		if (item->answer == LAYER_HIT) {
-			recorder_record(tower->recorder, TRACE_FILE_HIT, item->key.hash,
-					item->n_value);
-		} else if (item->answer == LAYER_MISS) {
-			recorder_record(tower->recorder, TRACE_FILE_MISS, item->key.hash, 0);
-		}
+		recorder_record(tower->recorder, hit ? TRACE_FILE_HIT : TRACE_FILE_MISS,
+				item->key.hash, hit ? item->n_value : 0);
 	}
 }
 

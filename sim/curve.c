@@ -1,7 +1,9 @@
 #include "sim/curve.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -311,9 +313,96 @@ bool curve_run(const struct stream *stream, const struct curve_options *options,
 	return !atomic_load(&job.failed);
 }
 
-const struct curve_row *curve_recommend(const struct curve_row *rows, size_t n)
+/* --- a recommendation --- */
+
+/* The two neighbours among a policy's rows of one unit: not good enough, and good enough. */
+struct bracket {
+	const struct curve_row *low; /* NULL: no smaller one was tried */
+	const struct curve_row *high;
+};
+
+static bool is_same_kind(const struct curve_row *row, const struct curve_row *other)
 {
-	const struct curve_row *least = NULL;
+	return row->policy == other->policy &&
+	       (row->size->unit == CURVE_BYTES) == (other->size->unit == CURVE_BYTES);
+}
+
+static struct bracket find_bracket(const struct curve_row *rows, size_t n,
+				   const struct curve_row *like, double enough)
+{
+	struct bracket found = { NULL, NULL };
+
+	for (size_t i = 0; i < n; i++) {
+		if (is_same_kind(&rows[i], like) && rows[i].hit_ratio >= enough &&
+		    (found.high == NULL || rows[i].bytes < found.high->bytes)) {
+			found.high = &rows[i];
+		}
+	}
+	for (size_t i = 0; found.high && i < n; i++) {
+		if (is_same_kind(&rows[i], like) && rows[i].bytes < found.high->bytes &&
+		    (found.low == NULL || rows[i].bytes > found.low->bytes)) {
+			found.low = &rows[i];
+		}
+	}
+	return found;
+}
+
+/* As rows are, of a size that nobody asked for. */
+static bool try_size(const struct stream *stream, const struct curve_options *options, uint64_t n,
+		     struct curve_recommendation *ret)
+{
+	const struct job job = { .stream = stream, .options = options };
+
+	ret->size.n = n;
+	snprintf(ret->size.text, sizeof(ret->size.text), "%" PRIu64 "%s", n,
+		 ret->size.unit == CURVE_ITEMS ? "i" : "");
+	ret->row.size = &ret->size;
+	describe(stream, options, &ret->row);
+	return run_row(&job, &ret->row);
+}
+
+/* Halves the bracket until its ends are near. */
+static void narrow(const struct stream *stream, const struct curve_options *options,
+		   const struct bracket *bracket, double enough, struct curve_recommendation *ret)
+{
+	bool by_bytes = bracket->high->size->unit == CURVE_BYTES;
+	uint64_t high = by_bytes ? bracket->high->bytes : bracket->high->items;
+	uint64_t low = bracket->low == NULL ? high
+		       : by_bytes	    ? bracket->low->bytes
+					    : bracket->low->items;
+
+	ret->row = *bracket->high;
+	ret->size = *bracket->high->size;
+	while ((double)high > (double)low * CURVE_NEAR && high - low > 1) {
+		uint64_t middle = low + (high - low) / 2;
+		struct curve_recommendation tried = {
+			.row.policy = ret->row.policy,
+			.size.unit = by_bytes ? CURVE_BYTES : CURVE_ITEMS,
+		};
+
+		if (!try_size(stream, options, middle, &tried)) {
+			break;
+		}
+		if (tried.row.hit_ratio >= enough) {
+			high = middle;
+			*ret = tried;
+		} else {
+			low = middle;
+		}
+	}
+	ret->row.size = &ret->size;
+}
+
+static bool is_better(const struct curve_row *row, const struct curve_row *than)
+{
+	return row->bytes < than->bytes ||
+	       (row->bytes == than->bytes && row->hit_ratio > than->hit_ratio);
+}
+
+bool curve_recommend(const struct stream *stream, const struct curve_options *options,
+		     const struct curve_row *rows, size_t n, struct curve_recommendation *ret)
+{
+	bool found = false;
 	double best = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -321,15 +410,24 @@ const struct curve_row *curve_recommend(const struct curve_row *rows, size_t n)
 			best = rows[i].hit_ratio;
 		}
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (rows[i].policy->knows_future || best == 0 ||
-		    rows[i].hit_ratio < best * CURVE_GOOD_SHARE) {
+	for (size_t i = 0; best > 0 && i < n; i++) {
+		struct curve_recommendation tried;
+		struct bracket bracket;
+
+		if (rows[i].policy->knows_future) {
 			continue;
 		}
-		if (least == NULL || rows[i].bytes < least->bytes ||
-		    (rows[i].bytes == least->bytes && rows[i].hit_ratio > least->hit_ratio)) {
-			least = &rows[i];
+		bracket = find_bracket(rows, n, &rows[i], best * CURVE_GOOD_SHARE);
+		/* Once for each policy and unit: by the row that is good enough. */
+		if (bracket.high != &rows[i]) {
+			continue;
+		}
+		narrow(stream, options, &bracket, best * CURVE_GOOD_SHARE, &tried);
+		if (!found || is_better(&tried.row, &ret->row)) {
+			found = true;
+			*ret = tried;
+			ret->row.size = &ret->size;
 		}
 	}
-	return least;
+	return found;
 }

@@ -22,6 +22,9 @@
 /* Of what the best cache has, the one recommended has so much. */
 #define CURVE_GOOD_SHARE 0.99
 
+/* Its size is at most so many times that of one that was tried and is not good enough. */
+#define CURVE_NEAR 1.02
+
 struct curve_policy {
 	const char *name;
 	const char *help;
@@ -72,11 +75,18 @@ bool curve_size_parse(const char *text, size_t n, struct curve_size *ret);
 bool curve_run(const struct stream *stream, const struct curve_options *options,
 	       struct curve_row *ret_rows);
 
+struct curve_recommendation {
+	struct curve_row row;
+	struct curve_size size; /* row.size */
+};
+
 /*
- * The row with the fewest bytes among those that have CURVE_GOOD_SHARE of the best hit ratio
- * of all rows but those that know the future; NULL where there is none.
+ * The cache with the fewest bytes that has CURVE_GOOD_SHARE of the best hit ratio among the
+ * rows, but for those that know the future.  It is looked for between the sizes of
+ * each policy's rows, too, to CURVE_NEAR.  False where no row has a hit.
  */
-const struct curve_row *curve_recommend(const struct curve_row *rows, size_t n);
+bool curve_recommend(const struct stream *stream, const struct curve_options *options,
+		     const struct curve_row *rows, size_t n, struct curve_recommendation *ret);
 
 /* What a value takes in the memory layer, with its key and all overhead. */
 uint32_t curve_entry_bytes(uint64_t key_bytes, uint64_t value_bytes);

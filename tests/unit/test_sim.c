@@ -473,21 +473,51 @@ static void test_sizes__are_shares_values_or_bytes(void **state)
 	}
 }
 
+/* 100 keys are asked for again and again in turn, and 10 of them twice as often. */
 static void test_recommended__is_the_smallest_that_is_good_enough(void **state)
 {
-	const struct curve_policy *lru = curve_policy_find("lru", 3);
-	const struct curve_policy *opt = curve_policy_find("opt", 3);
-	const struct curve_row rows[] = {
-		{ lru, NULL, 1, 10, 0.700 },
-		{ lru, NULL, 2, 20, 0.793 },
-		{ lru, NULL, 3, 30, 0.800 },
-		{ opt, NULL, 1, 10, 0.9 },
+	enum { N = 100, ROUNDS = 300 };
+	static uint32_t keys[ROUNDS * (N + 10)];
+	struct stream stream = { .keys = keys,
+				 .n_keys = N,
+				 .share = 1,
+				 .rate = 1,
+				 .mean_bytes = 100,
+				 .assumed_bytes = 100 };
+	struct curve_options options = {
+		.policies = { curve_policy_find("lru", 3), curve_policy_find("opt", 3) },
+		.n_policies = 2,
+		.n_sizes = 3,
+		.key_bytes = 20,
+		.n_threads = 1,
 	};
+	struct curve_row rows[6];
+	struct curve_recommendation found;
 
 	(void)state;
-	assert_ptr_equal(curve_recommend(rows, 4), &rows[1]);
-	assert_ptr_equal(curve_recommend(rows, 1), &rows[0]);
-	assert_null(curve_recommend(&rows[3], 1));
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (uint32_t i = 0; i < N; i++) {
+			keys[stream.n_requests++] = i;
+			if (i < 10) {
+				keys[stream.n_requests++] = i;
+			}
+		}
+	}
+	stream.n_gets = stream.n_read = stream.n_read_gets = stream.n_requests;
+	assert_true(curve_size_parse("2%", 2, &options.sizes[0]));
+	assert_true(curve_size_parse("50%", 3, &options.sizes[1]));
+	assert_true(curve_size_parse("100%", 4, &options.sizes[2]));
+	assert_true(curve_run(&stream, &options, rows));
+	assert_true(curve_recommend(&stream, &options, rows, 6, &found));
+	/* With lru anything smaller than all has hardly a hit; half of that is never enough. */
+	assert_string_equal(found.row.policy->name, "lru");
+	assert_in_range(found.row.items, 99, 100);
+	/* Where the best that was tried is a bad one, the smallest that is as good. */
+	assert_true(curve_recommend(&stream, &options, rows, 2, &found));
+	assert_in_range(found.row.items, 1, 2);
+	assert_ptr_equal(found.row.size, &found.size);
+	/* What knows the future is no cache to be had. */
+	assert_false(curve_recommend(&stream, &options, &rows[3], 3, &found));
 }
 
 /* --- a hierarchy --- */
