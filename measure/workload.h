@@ -63,6 +63,7 @@ struct workload {
 	bool poisson;			   /* they come at random, not evenly */
 	bool fills;			   /* every key is written before */
 	bool refills;			   /* what was missed is written */
+	int64_t miss_ns; /* what it takes to get missed values elsewhere, before they are written */
 };
 
 /* What WORKLOAD_STREAM replays. */

@@ -237,6 +237,14 @@ static bool set_misses(struct workload *workload, const char *value, char *ret_w
 	return set_word(value, "leave", "set", &workload->refills, ret_why);
 }
 
+static bool set_miss_time(struct workload *workload, const char *value, char *ret_why)
+{
+	if (!number_time_ns(value, 0, INT64_C(60000000000), &workload->miss_ns)) {
+		return wrong(ret_why, "is not a time (2ms) up to a minute");
+	}
+	return true;
+}
+
 static bool set_seed(struct workload *workload, const char *value, char *ret_why)
 {
 	if (!number_count(value, 0, UINT64_MAX, &workload->seed)) {
@@ -249,12 +257,13 @@ static const struct option {
 	const char *name;
 	bool (*set)(struct workload *workload, const char *value, char *ret_why);
 } options[] = {
-	{ "keys", set_keys },	      { "popularity", set_popularity },
-	{ "scan", set_scan },	      { "mix", set_mix },
-	{ "values", set_values },     { "mget", set_widths },
-	{ "expiry", set_expiries },   { "rate", set_rate },
-	{ "arrivals", set_arrivals }, { "fill", set_fill },
-	{ "misses", set_misses },     { "seed", set_seed },
+	{ "keys", set_keys },		{ "popularity", set_popularity },
+	{ "scan", set_scan },		{ "mix", set_mix },
+	{ "values", set_values },	{ "mget", set_widths },
+	{ "expiry", set_expiries },	{ "rate", set_rate },
+	{ "arrivals", set_arrivals },	{ "fill", set_fill },
+	{ "misses", set_misses },	{ "seed", set_seed },
+	{ "miss-time", set_miss_time },
 };
 
 static const struct option *find_option(const char *name)
@@ -400,7 +409,14 @@ void workload_describe(const struct workload *workload, char *ret_text, size_t n
 	} else {
 		say(&words, "; closed loop");
 	}
-	say(&words, "; %s; what was missed is %s",
-	    workload->fills ? "all keys are written before" : "nothing is written before",
-	    workload->refills ? "written" : "left missing");
+	say(&words, "; %s; what was missed ",
+	    workload->fills ? "all keys are written before" : "nothing is written before");
+	if (!workload->refills) {
+		say(&words, "is left missing");
+	} else if (workload->miss_ns) {
+		say(&words, "comes from elsewhere in %g ms and is written",
+		    (double)workload->miss_ns / 1e6);
+	} else {
+		say(&words, "is written");
+	}
 }

@@ -137,7 +137,18 @@ static void delete (struct worker *worker, uint32_t key, int64_t due_ns)
 	}
 }
 
-/* What a program does that has to fetch a missed value from elsewhere. */
+/* What a program does that has to get what it missed from elsewhere: all keys of a read at once. */
+static void get_elsewhere(const struct worker *worker)
+{
+	const struct workload *workload = &worker->board->workload;
+	const struct timespec length = { workload->miss_ns / 1000000000,
+					 workload->miss_ns % 1000000000 };
+
+	if (workload->refills && workload->miss_ns) {
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &length, NULL);
+	}
+}
+
 static void refill(struct worker *worker, uint32_t key)
 {
 	if (worker->board->workload.refills) {
@@ -178,6 +189,7 @@ static void get(struct worker *worker, int64_t due_ns)
 		free(value);
 	} else if (rc == MEMCACHED_NOTFOUND) {
 		count_read(worker, 1, 0);
+		get_elsewhere(worker);
 		refill(worker, key);
 	} else {
 		failed(worker, "get", rc);
@@ -250,6 +262,9 @@ static void mget(struct worker *worker, int64_t due_ns)
 		return;
 	}
 	count_read(worker, n, hits);
+	if (hits < n) {
+		get_elsewhere(worker);
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		if (!worker->found[i]) {
 			refill(worker, worker->request.keys[i]);
