@@ -181,3 +181,27 @@ refused 'not understood' --no-such 1
 refused 'not understood' word
 refused 'needs a value' --time
 refused 'threads in all' --processes 1000 --threads 1000
+
+# What reproduces docs/BENCHMARKS.md puts in what commands print, and nothing where one fails.
+printf 'a\n<!-- made by: echo b; echo c -->\nold\n<!-- end -->\nd\n<!-- made by: echo "| e |" # --markdown -->\n<!-- end -->\n' \
+	>"$work/file.md"
+bench/write "$work/file.md" 2>"$work/errors" || problem "bench/write: $(cat "$work/errors")"
+[ "$(cat "$work/file.md")" = 'a
+<!-- made by: echo b; echo c -->
+```
+b
+c
+```
+<!-- end -->
+d
+<!-- made by: echo "| e |" # --markdown -->
+| e |
+<!-- end -->' ] || problem "bench/write wrote $(cat "$work/file.md")"
+printf '<!-- made by: echo new; false -->\nold\n<!-- end -->\n' >"$work/file.md"
+! bench/write "$work/file.md" 2>/dev/null || problem 'bench/write does not notice a failure'
+grep -q '^old$' "$work/file.md" || problem 'bench/write wrote what failed'
+# Every command of the page is there, and is what this project has.
+for word in bench/machine bench/run bench/compare/run bench/traces/run; do
+	grep -q "<!-- made by: .*$word" docs/BENCHMARKS.md || problem "docs/BENCHMARKS.md lacks $word"
+	[ -x "$word" ] || problem "$word is not there"
+done
