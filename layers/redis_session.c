@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/process.h"
 
 uint64_t redis_process(struct layer *layer)
@@ -203,6 +204,11 @@ bool redis_session_begin(struct redis_session *session, struct layer *layer, boo
 		return false;
 	}
 	session->lease = session->connection->lease;
+	if (redis_shared_watch_clock(layer->shared)) {
+		log_line(LOG_LEVEL_WARN,
+			 "redis: the clock was set back: what is in Redis is forgotten");
+		redis_say_unmarked(layer);
+	}
 	if (redis_shared_may_remark(layer->shared, layer->options.timeout_ns)) {
 		status = remark(session);
 		redis_shared_remark_done(layer->shared);

@@ -106,6 +106,34 @@ bool redis_server_may_renew(struct redis_server *server, int64_t every_ns)
 	       atomic_compare_exchange_strong(&server->renew_at_ns, &at, now + every_ns);
 }
 
+/* --- the clock --- */
+
+/* Adjusting a clock bit by bit takes a second for half of the first one. */
+#define FOLLOWED_MS 1
+#define STEPPED_MS 100
+
+/* Between the two clocks nothing may have happened that took longer. */
+#define CLOCKS_APART_NS (CLOCK_NS_PER_MS / 2)
+
+bool redis_shared_watch_clock(struct redis_shared *shared)
+{
+	int64_t known = atomic_load_explicit(&shared->wall_ms, memory_order_relaxed);
+	int64_t before = clock_now_ns();
+	int64_t ahead = clock_wall_ms() - before / CLOCK_NS_PER_MS;
+	int64_t moved = ahead > known ? ahead - known : known - ahead;
+
+	if (moved <= FOLLOWED_MS || clock_now_ns() - before > CLOCKS_APART_NS ||
+	    !atomic_compare_exchange_strong(&shared->wall_ms, &known, ahead)) {
+		return false;
+	}
+	/* Forwards, what has an end has it too early. */
+	if (known == 0 || known - ahead < STEPPED_MS) {
+		return false;
+	}
+	redis_shared_soil(shared, NULL);
+	return true;
+}
+
 /* --- intents --- */
 
 static unsigned place_of(const struct redis_shared *shared, const struct redis_intent *intent)

@@ -70,6 +70,7 @@ struct redis_shared {
 	_Atomic uint64_t sequence;
 	_Atomic uint64_t bare; /* writes now under way without an intent */
 	_Atomic int64_t remark_at_ns;
+	_Atomic int64_t wall_ms; /* what wall time is ahead of clock.h, as last seen; 0: never */
 	_Atomic int64_t reclaim_at_ns;
 	struct redis_server servers[REDIS_SERVERS_MAX];
 	alignas(64) struct redis_intent intents[REDIS_INTENTS_MAX];
@@ -99,6 +100,13 @@ void redis_server_cleaned(struct redis_server *server, uint64_t unclean);
 
 /* Whether the caller may begin a new generation now: one process each `every_ns`. */
 bool redis_server_may_renew(struct redis_server *server, int64_t every_ns);
+
+/*
+ * Expiries in Redis are wall time.  Where that was set back everything is unclean,
+ * because what has ended would live again; small differences are followed.
+ * True where it just was.
+ */
+bool redis_shared_watch_clock(struct redis_shared *shared);
 
 /* --- intents --- */
 

@@ -223,6 +223,157 @@ static void test_cleaning__is_rare(void **state)
 	redis_ops.close(&layer);
 }
 
+static void test_flushall_by_somebody__is_a_miss(void **state)
+{
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	unsigned long long before;
+
+	deep_set(layer, "k", "v");
+	before = deep_generation();
+	deep_expect_command("FLUSHALL", "+OK\r\n");
+	deep_expect(layer, "k", LAYER_MISS);
+	deep_set(layer, "k", "w");
+	deep_expect_hit(layer, "k", "w");
+	assert_true(deep_generation() > before);
+	deep_expect_clean(true);
+	assert_int_equal(deep_counts.errors, 0);
+	redis_ops.close(&layer);
+}
+
+/* Both databases have values of the same keys; neither is taken for the other. */
+static void test_swapped_databases__are_both_new(void **state)
+{
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	struct layer *other;
+
+	snprintf(deep_url, sizeof(deep_url), "unix://%s?db=1", server_socket(deep_server));
+	other = deep_open(DEEP_LONG_NS);
+	deep_set(layer, "k", "zero");
+	deep_set(other, "k", "one");
+	deep_expect_hit(layer, "k", "zero");
+	deep_expect_hit(other, "k", "one");
+	deep_expect_command("SWAPDB 0 1", "+OK\r\n");
+	deep_expect(layer, "k", LAYER_MISS);
+	deep_expect(other, "k", LAYER_MISS);
+	deep_wrote(layer, LAYER_DELETE, "k", NULL);
+	deep_expect_command("SWAPDB 0 1", "+OK\r\n");
+	deep_expect(layer, "k", LAYER_MISS);
+	deep_expect(other, "k", LAYER_MISS);
+	deep_set(layer, "k", "zero again");
+	deep_expect_hit(layer, "k", "zero again");
+	redis_ops.close(&layer);
+	redis_ops.close(&other);
+}
+
+static void sync_at_once(const struct server *server)
+{
+	assert_string_equal(deep_command_to(server, "CONFIG SET repl-diskless-sync-delay 0"),
+			    "+OK\r\n");
+}
+
+/* A second Redis that has all the first one has; then it follows no more. */
+static struct server *copy_of_server(void)
+{
+	struct server *copy = server_start_redis(NULL);
+	char text[64];
+
+	assert_non_null(copy);
+	sync_at_once(deep_server);
+	sync_at_once(copy);
+	snprintf(text, sizeof(text), "REPLICAOF 127.0.0.1 %d", deep_listen(deep_server));
+	assert_string_equal(deep_command_to(copy, text), "+OK\r\n");
+	deep_wait_for(copy, "INFO replication", "master_link_status:up");
+	deep_wait_for(copy, "EXISTS " DEEP_GENERATION, ":1");
+	assert_string_equal(deep_command_to(copy, "REPLICAOF NO ONE"), "+OK\r\n");
+	return copy;
+}
+
+static void test_failover_to_a_replica_that_was_behind__shows_nothing_old(void **state)
+{
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	struct server *copy;
+
+	deep_set(layer, "k", "old");
+	copy = copy_of_server();
+	deep_wrote(layer, LAYER_DELETE, "k", NULL);
+	server_kill(deep_server, SIGKILL);
+	assert_true(server_wait_exit(deep_server, DEEP_PATIENCE_NS / CLOCK_NS_PER_MS));
+	assert_int_equal(rename(server_socket(copy), server_socket(deep_server)), 0);
+	assert_int_equal(deep_get_when_up(layer, "k"), LAYER_MISS);
+	deep_set(layer, "k", "new");
+	deep_expect_hit(layer, "k", "new");
+	deep_expect_clean(true);
+	redis_ops.close(&layer);
+	server_stop(&copy);
+}
+
+/* The run id is the same afterwards: what it had is not. */
+static void test_demoted_and_promoted_again__shows_nothing_old(void **state)
+{
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	struct server *copy;
+	char text[64];
+
+	deep_set(layer, "k", "old");
+	copy = copy_of_server();
+	deep_wrote(layer, LAYER_DELETE, "k", NULL);
+	snprintf(text, sizeof(text), "REPLICAOF 127.0.0.1 %d", deep_listen(copy));
+	deep_expect_command(text, "+OK\r\n");
+	deep_wait_for(deep_server, "INFO replication", "master_link_status:up");
+	/* Who Redis is, is looked at once a second. */
+	poll(NULL, 0, REDIS_CHECK_NS / CLOCK_NS_PER_MS + 100);
+	for (int i = 0; i < 20; i++) {
+		assert_int_not_equal(deep_get(layer, "k", text), LAYER_HIT);
+		poll(NULL, 0, 5);
+	}
+	deep_expect_command("REPLICAOF NO ONE", "+OK\r\n");
+	assert_int_equal(deep_get_when_up(layer, "k"), LAYER_MISS);
+	deep_set(layer, "k", "new");
+	deep_expect_hit(layer, "k", "new");
+	redis_ops.close(&layer);
+	server_stop(&copy);
+}
+
+/* A value that would end in a minute; the clock is set by so much after half of it. */
+static enum layer_answer found_after_step(int64_t step_s)
+{
+	const int64_t wall_s = clock_wall_s();
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	struct layer_write write = deep_write_of(LAYER_SET, "k", "v");
+	enum layer_answer answer;
+	char found[64];
+
+	clock_fake(1000 * CLOCK_NS_PER_S, wall_s);
+	write.deadline_ns = clock_now_ns() + 60 * CLOCK_NS_PER_S;
+	deep_write(layer, &write, true);
+	deep_set(layer, "never", "w");
+	deep_expect_hit(layer, "k", "v");
+	clock_fake(1030 * CLOCK_NS_PER_S, wall_s + 30);
+	deep_expect_hit(layer, "k", "v");
+	clock_fake(1100 * CLOCK_NS_PER_S, wall_s + 100 + step_s);
+	answer = deep_get(layer, "k", found);
+	if (step_s >= 0) {
+		deep_expect_hit(layer, "never", "w");
+	}
+	clock_fake(1110 * CLOCK_NS_PER_S, wall_s + 110 + step_s);
+	deep_set(layer, "k", "x");
+	deep_expect_hit(layer, "k", "x");
+	clock_fake(0, 0);
+	redis_ops.close(&layer);
+	return answer;
+}
+
+/* What has ended does not live again, and what is written afterwards is found. */
+static void test_clock_set__revives_nothing(void **state)
+{
+	static const int64_t steps_s[] = { 0, -3600, -50, 3600, 100, -365 * 86400 };
+
+	for (size_t i = 0; i < sizeof(steps_s) / sizeof(*steps_s); i++) {
+		deep_setup_empty(state);
+		assert_int_not_equal(found_after_step(steps_s[i]), LAYER_HIT);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +386,11 @@ int main(void)
 		DEEP_TEST(test_restarted_with_old_data__shows_none_of_it),
 		DEEP_TEST(test_unclean__is_shared_and_cleaned_by_whoever_comes),
 		DEEP_TEST(test_cleaning__is_rare),
+		DEEP_TEST(test_flushall_by_somebody__is_a_miss),
+		DEEP_TEST(test_swapped_databases__are_both_new),
+		DEEP_TEST(test_failover_to_a_replica_that_was_behind__shows_nothing_old),
+		DEEP_TEST(test_clock_set__revives_nothing),
+		DEEP_TEST(test_demoted_and_promoted_again__shows_nothing_old),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -173,6 +174,114 @@ static void test_one_connection_to_a_hung_server__delays_each_by_one_timeout(voi
 	redis_ops.close(&layer);
 }
 
+/* Each with a layer of its own; whether all of them ended well. */
+static bool run_processes(unsigned n, bool (*live)(unsigned who))
+{
+	bool well = true;
+
+	for (unsigned i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			_exit(live(i) ? 0 : 1);
+		}
+	}
+	for (unsigned i = 0; i < n; i++) {
+		int status;
+
+		assert_true(waitpid(-1, &status, 0) > 0);
+		well = well && status == 0;
+	}
+	return well;
+}
+
+static bool use_own_keys(unsigned who)
+{
+	struct layer *layer = deep_open(6 * DEEP_LONG_NS);
+	bool well = deep_own_keys_are_right(layer, 1000 + (int)who, 20);
+
+	well = well && deep_counts.errors == 0;
+	redis_ops.close(&layer);
+	return well;
+}
+
+static void test_200_processes__each_find_their_own(void **state)
+{
+	assert_true(run_processes(200, use_own_keys));
+	assert_int_equal(deep_n_unclean(), 0);
+	assert_int_equal(redis_shared_n_unmarked(deep_shared), 0);
+	assert_false(deep_shared->answering[0].breaker.open_until_ns);
+}
+
+#define PROBE_NS (200 * CLOCK_NS_PER_MS)
+#define PROBED_NS (2 * CLOCK_NS_PER_S)
+
+/* As fast as it can, for a while. */
+static bool ask_in_vain(unsigned who)
+{
+	struct redis_options options = deep_options(DEEP_LONG_NS);
+	int64_t end = clock_now_ns() + PROBED_NS;
+	struct layer *layer;
+	char found[64];
+
+	options.breaker_retry_ns = PROBE_NS;
+	layer = deep_with(&options);
+	while (clock_now_ns() < end) {
+		if (deep_get(layer, "k", found) != LAYER_DOWN) {
+			return false;
+		}
+		deep_set(layer, "k", "v");
+	}
+	redis_ops.close(&layer);
+	return true;
+}
+
+/* Nobody is there, but somebody counts who knocks. */
+static void *count_knocks(void *argument)
+{
+	atomic_int *listener_and_count = argument;
+	int fd;
+
+	while ((fd = accept(listener_and_count[0], NULL, NULL)) >= 0) {
+		close(fd);
+		atomic_fetch_add(&listener_and_count[1], 1);
+	}
+	return NULL;
+}
+
+static void test_breaker__probes_once_a_period_across_processes(void **state)
+{
+	struct sockaddr_in loopback = { .sin_family = AF_INET };
+	socklen_t n = sizeof(loopback);
+	atomic_int knocks[2] = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), 0 };
+	struct redis_options options;
+	struct layer *layer;
+	pthread_t thread;
+	int64_t began;
+
+	loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(knocks[0], (struct sockaddr *)&loopback, n), 0);
+	assert_int_equal(listen(knocks[0], 64), 0);
+	assert_int_equal(getsockname(knocks[0], (struct sockaddr *)&loopback, &n), 0);
+	assert_int_equal(pthread_create(&thread, NULL, count_knocks, knocks), 0);
+	snprintf(deep_url, sizeof(deep_url), "redis://127.0.0.1:%d", ntohs(loopback.sin_port));
+	options = deep_options(DEEP_LONG_NS);
+	options.breaker_retry_ns = PROBE_NS;
+	layer = deep_with(&options);
+	deep_expect(layer, "k", LAYER_DOWN);
+	assert_true(deep_seen.open);
+	redis_ops.close(&layer);
+
+	began = clock_now_ns();
+	assert_true(run_processes(20, ask_in_vain));
+	/* One at once, perhaps, and one for each period that has begun. */
+	assert_in_range(knocks[1], 3, 3 + (clock_now_ns() - began) / PROBE_NS);
+	shutdown(knocks[0], SHUT_RDWR);
+	pthread_join(thread, NULL);
+	close(knocks[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +289,8 @@ int main(void)
 		DEEP_TEST(test_threads__share_few_connections),
 		DEEP_TEST(test_fork_among_threads__gives_a_working_child),
 		DEEP_TEST(test_one_connection_to_a_hung_server__delays_each_by_one_timeout),
+		DEEP_TEST(test_200_processes__each_find_their_own),
+		DEEP_TEST_ALONE(test_breaker__probes_once_a_period_across_processes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

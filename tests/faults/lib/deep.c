@@ -237,23 +237,63 @@ enum layer_answer deep_get_when_up(struct layer *layer, const char *key)
 }
 
 /* A command of redis-cli's kind; the first line of the answer. */
-const char *deep_command_to(const struct server *server, const char *text)
+int deep_connect(const struct server *server)
 {
-	static char answer[512];
 	struct sockaddr_un local = { .sun_family = AF_UNIX };
-	struct pollfd wait = { .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
-			       .events = POLLIN };
-	ssize_t n;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	strcpy(local.sun_path, server_socket(server));
-	assert_int_equal(connect(wait.fd, (struct sockaddr *)&local, sizeof(local)), 0);
-	dprintf(wait.fd, "%s\r\n", text);
+	assert_int_equal(connect(fd, (struct sockaddr *)&local, sizeof(local)), 0);
+	return fd;
+}
+
+const char *deep_ask(int fd, const char *text)
+{
+	static char answer[4096];
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	ssize_t n;
+
+	dprintf(fd, "%s\r\n", text);
 	assert_int_equal(poll(&wait, 1, DEEP_PATIENCE_NS / CLOCK_NS_PER_MS), 1);
-	n = recv(wait.fd, answer, sizeof(answer) - 1, 0);
+	n = recv(fd, answer, sizeof(answer) - 1, 0);
 	assert_true(n > 0);
 	answer[n] = '\0';
-	close(wait.fd);
 	return answer;
+}
+
+const char *deep_command_to(const struct server *server, const char *text)
+{
+	int fd = deep_connect(server);
+	const char *answer = deep_ask(fd, text);
+
+	close(fd);
+	return answer;
+}
+
+int deep_listen(const struct server *server)
+{
+	char text[64];
+
+	assert_string_equal(deep_command_to(server, "CONFIG SET bind 127.0.0.1"), "+OK\r\n");
+	/* Redis takes a port while it runs; a free one is found by trying. */
+	for (int port = 20000 + (int)(getpid() % 20000); port < 65000; port++) {
+		snprintf(text, sizeof(text), "CONFIG SET port %d", port);
+		if (strcmp(deep_command_to(server, text), "+OK\r\n") == 0) {
+			return port;
+		}
+	}
+	fail();
+	return 0;
+}
+
+void deep_wait_for(const struct server *server, const char *text, const char *part)
+{
+	int64_t give_up = clock_now_ns() + DEEP_PATIENCE_NS;
+
+	while (strstr(deep_command_to(server, text), part) == NULL) {
+		assert_true(clock_now_ns() < give_up);
+		poll(NULL, 0, 5);
+	}
 }
 
 const char *deep_command(const char *text)

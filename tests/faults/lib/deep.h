@@ -85,10 +85,20 @@ void deep_expect_clean(bool clean);
 /* A failure that no list could hold. */
 void deep_soil(void);
 
-/* A command of redis-cli's kind; the first lines of the answer, until the next one. */
+/* A connection to it, and a command of redis-cli's kind there. */
+int deep_connect(const struct server *server);
+const char *deep_ask(int fd, const char *text);
+
+/* The same at once; the first lines of the answer, until the next one. */
 const char *deep_command_to(const struct server *server, const char *text);
 const char *deep_command(const char *text);
 void deep_expect_command(const char *text, const char *answer);
+
+/* Makes it listen on a free port of 127.0.0.1, too, and says which. */
+int deep_listen(const struct server *server);
+
+/* Commands until one is answered so. */
+void deep_wait_for(const struct server *server, const char *text, const char *part);
 
 /* The number that the generation in Redis begins with. */
 unsigned long long deep_generation(void);
