@@ -100,7 +100,7 @@ static void disconnected(const memcached_st *handle)
 
 	if (state) {
 		shim_drop_results(state);
-		state->buffered = false;
+		state->buffered = 0;
 		state->unread = false;
 		slots_sent(shim_tower()->slots, state->doubts);
 	}
@@ -126,7 +126,7 @@ SHIM_EXPORT memcached_return_t memcached_flush_buffers(memcached_st *handle)
 	memcached_return_t rc = memcached_real.memcached_flush_buffers(handle);
 
 	if (state && rc == MEMCACHED_SUCCESS) {
-		state->buffered = false;
+		state->buffered = 0;
 		slots_sent(tower->slots, state->doubts);
 	}
 	shim_end(&frame);

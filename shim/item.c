@@ -131,6 +131,9 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	}
 	item->hash = hash_bytes(item->wire, item->n_wire);
 	server = server_of(state, handle, group, n_group);
+	ret_key->server = state->n_servers > 1 && !state->refused
+				  ? shim_server_bit((size_t)(server - state->servers))
+				  : SHIM_ANY_SERVER;
 	item->place = fault_planted(FAULT_ignored_server) ? 0 : server->place;
 	item->server = server->name;
 	/*

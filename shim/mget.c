@@ -141,7 +141,7 @@ static void after_real_mget(struct shim_state *state, const memcached_st *handle
 {
 	if (state && memcached_outcome(handle, rc) != LAYER_UNSENT) {
 		shim_drop_results(state);
-		state->buffered = false;
+		shim_sent(state, 0);
 		state->unread = memcached_success(rc) || rc == MEMCACHED_SOME_ERRORS;
 	}
 }

@@ -29,29 +29,37 @@ static enum shim_reason prepare(const struct tower *tower, struct shim_state *st
 				const struct memcached_read *read, const char *key, size_t n_key,
 				struct shim_key *ret_key)
 {
+	enum shim_reason reason;
+
+	ret_key->server = 0;
 	if (state == NULL) {
 		return REASON_handles;
 	}
-	if (state->buffered) {
+	reason = shim_item_read(state, read->handle, read->group, read->n_group, key, n_key,
+				ret_key);
+	if (state->buffered &&
+	    (reason != REASON_none || (state->buffered & (ret_key->server | SHIM_AWAITED)))) {
 		return REASON_buffered;
 	}
-	if (shim_has_unread(state, read->handle)) {
-		return REASON_unread;
-	}
-	return shim_unless_off(tower, read->handle,
-			       shim_item_read(state, read->handle, read->group, read->n_group, key,
-					      n_key, ret_key));
+	return shim_has_unread(state, read->handle) ? REASON_unread
+						    : shim_unless_off(tower, read->handle, reason);
 }
 
-/* A real read sends what was buffered, drops what was unread, and waits for an answer. */
+/*
+ * A real read sends what was buffered for the server it asks (0: not known), drops what
+ * was unread, and waits for an answer.
+ */
 static void after_real_read(struct tower *tower, struct shim_state *state,
-			    const struct memcached_read *read)
+			    const struct memcached_read *read, uint64_t server)
 {
 	memcached_return_t rc = read->rc;
 
 	if (state && read->handle && memcached_outcome(read->handle, rc) != LAYER_UNSENT) {
 		shim_drop_results(state);
-		state->buffered = rc == MEMCACHED_BUFFERED;
+		shim_sent(state, server);
+		if (rc == MEMCACHED_BUFFERED) {
+			state->buffered = SHIM_ANY_SERVER;
+		}
 		state->unread = false;
 	}
 	if (rc == MEMCACHED_SUCCESS || rc == MEMCACHED_NOTFOUND) {
@@ -113,7 +121,7 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	tower_read_end(tower, &batch);
 	handle->get_key_failure = trigger;
 	if (handle->query_id != query_id) {
-		after_real_read(tower, state, read);
+		after_real_read(tower, state, read, 0);
 	}
 	if (item->answer == LAYER_HIT) {
 		if (item->layer != tower->authority) {
@@ -133,7 +141,9 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 
 		tower_change(tower, &item->key, 0, call_real_get, &get, &state->doubts);
 		/* The trigger's own write may wait for the next question. */
-		state->buffered = read->rc == MEMCACHED_BUFFERED;
+		if (read->rc == MEMCACHED_BUFFERED) {
+			state->buffered = SHIM_ANY_SERVER;
+		}
 		return get.value;
 	}
 	return item->value;
@@ -155,7 +165,7 @@ static char *get_prepared(struct tower *tower, enum shim_call call, struct memca
 	}
 	shim_passed(tower, call, read->handle, state, reason);
 	value = memcached_get_real(read, key, reason == REASON_namespace ? SHIM_TOO_LONG : n_key);
-	after_real_read(tower, state, read);
+	after_real_read(tower, state, read, at.server);
 	return value;
 }
 
@@ -223,7 +233,7 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 		shim_passed(tower, call, read->handle, state, reason);
 		read->rc = reason == REASON_namespace ? refuse_exist(read, key, n_key)
 						      : real_exist(read, key, n_key);
-		after_real_read(tower, state, read);
+		after_real_read(tower, state, read, item.server);
 	}
 	shim_end(&frame);
 	return read->rc;

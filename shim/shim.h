@@ -136,7 +136,7 @@ struct shim_state {
 	bool encoding_known; /* `encoding` is that of the handle's key */
 	uint64_t encoding;   /* its fingerprint */
 	uint64_t login;	     /* that of name and password; 0 without */
-	bool buffered;	     /* writes may wait in the handle's buffer */
+	uint64_t buffered;   /* servers for which writes may wait in buffers: shim_server_bit() */
 	bool unread;	     /* results may wait on the handle's connections */
 	struct shim_results *results; /* of an mget, not yet fetched; owned */
 	struct shim_results *spare;  /* empty, for the next one; owned; NULL while results is not */
@@ -144,6 +144,29 @@ struct shim_state {
 	bool lost; /* some of them went over a connection that is gone: no answer tells of them */
 	uint64_t told; /* reasons that the log has had (passed.c): a bit each */
 };
+
+/* Of all servers, where it is not known which. */
+#define SHIM_ANY_SERVER UINT64_MAX
+
+/* A bit for each of a handle's servers; the last of these stands for several. */
+static inline uint64_t shim_server_bit(size_t number)
+{
+	return UINT64_C(1) << (number < 62 ? number : 62);
+}
+
+/* Beside those: what waits for replies is sent by a question to any server. */
+#define SHIM_AWAITED (UINT64_C(1) << 63)
+
+/* A question to these servers sent what was buffered for them. */
+static inline void shim_sent(struct shim_state *state, uint64_t servers)
+{
+	if (state->n_servers <= 1) {
+		state->buffered = 0;
+	} else {
+		state->buffered &=
+			~(servers == SHIM_ANY_SERVER ? SHIM_AWAITED : SHIM_AWAITED | servers);
+	}
+}
 
 /* The handle's state, made if need be; NULL where there is no room. */
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle);
@@ -207,6 +230,7 @@ const char *shim_server_name(const memcached_instance_st *server);
 /* A key of one item with room for its bytes. */
 struct shim_key {
 	struct layer_key key;
+	uint64_t server; /* shim_server_bit() of the one that the handle asks */
 	char wire[LAYER_KEY_MAX];
 };
 

@@ -164,6 +164,7 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 		return call->rc;
 	}
 	state = shim_state(tower, call->handle);
+	item.server = SHIM_ANY_SERVER;
 	if (state) {
 		doubts = &state->doubts;
 		reason = shim_item(state, call->handle, call->by_key ? call->group : call->key,
@@ -189,7 +190,7 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 		shim_drop_results(state);
 	}
 	if (state && is_held_back(call)) {
-		state->buffered = true;
+		state->buffered |= call->handle->flags.reply ? SHIM_AWAITED : item.server;
 	} else if (state && memcached_fatal(call->rc)) {
 		state->lost = true;
 	}

@@ -134,6 +134,47 @@ static void test_two_servers__each_has_its_own(void **state)
 	}
 }
 
+/* The first key "<prefix>N" that maps to that server. */
+static void key_of_server(memcached_st *handle, uint32_t server, const char *prefix, char *ret)
+{
+	unsigned i = 0;
+
+	do {
+		snprintf(ret, 32, "%s%u", prefix, i++);
+	} while (memcached_generate_hash(handle, ret, strlen(ret)) != server);
+}
+
+/* A question to one server leaves what needs no reply of the other one where it is. */
+static void test_buffered_writes__go_with_the_next_question_to_their_server(void **state)
+{
+	char written[32];
+	char known[32];
+	char others[32];
+
+	for (unsigned replies = 0; replies < 2; replies++) {
+		memcached_st *handle = open_two(false);
+		memcached_st *onlooker = open_two(false);
+
+		observe("-- %s replies", replies ? "with" : "without");
+		key_of_server(handle, 0, replies ? "awaited" : "written", written);
+		key_of_server(handle, 0, "known", known);
+		key_of_server(handle, 1, "others", others);
+		store(handle, known, "one", 0);
+		store(handle, others, "two", 0);
+		get(handle, known);
+		get(handle, others);
+		behave(handle, MEMCACHED_BEHAVIOR_NOREPLY, !replies);
+		behave(handle, MEMCACHED_BEHAVIOR_BUFFER_REQUESTS, 1);
+		store(handle, written, "three", 0);
+		get(handle, others);
+		get(onlooker, written);
+		get(handle, known);
+		get(onlooker, written);
+		memcached_free(onlooker);
+		memcached_free(handle);
+	}
+}
+
 static void get_by_group(memcached_st *handle, const char *group, size_t n_group)
 {
 	memcached_return_t rc;
@@ -422,6 +463,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_servers__each_has_its_own),
+		cmocka_unit_test(test_buffered_writes__go_with_the_next_question_to_their_server),
 		cmocka_unit_test(test_master_keys__choose_the_server),
 		cmocka_unit_test(test_random_distribution__nothing_is_served),
 		cmocka_unit_test(test_replicas__read_as_libmemcached_reads),
