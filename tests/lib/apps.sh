@@ -87,7 +87,8 @@ same() {
 	same_name=$1
 	shift
 	for same_mode in bare memory redis; do
-		server_memcached "$socket" -m 64
+		# Its threads would move items from list to list, of which memcdump shows one.
+		server_memcached "$socket" -m 64 -o no_lru_crawler,no_lru_maintainer
 		memcached=$server_pid
 		app_in_mode "$same_name" "$same_mode" "$@"
 		server_end "$memcached"
