@@ -1,6 +1,7 @@
 """The page of `tower metrics --listen` in a real browser.
 
-page.py ADDRESS SERVER PICTURES    ADDRESS of the page, pid of its server, folder for pictures
+page.py ADDRESS SERVER FOLDER    ADDRESS of the page, pid of its server; pictures go to FOLDER, and
+                                 FOLDER/go is made for programs to begin
 """
 import os
 import signal
@@ -23,6 +24,9 @@ def number(page, selector):
 
 with Browser(folder) as browser:
     page = browser.open(address)
+    page.until("!document.querySelector('#nothing').hidden")
+    assert page.value("document.querySelector('#something').hidden")
+    open(f"{folder}/go", "w").close()
     page.until(f"+document.body.dataset.looks >= {ENOUGH}")
     assert page.value("document.title").startswith("tower: "), page.value("document.title")
     for name in ("memory", "memcached", "redis", "nobody"):

@@ -17,16 +17,13 @@ export TOWER_REDIS_TIMEOUT=20s TOWER_REDIS_CONNECT_TIMEOUT=20s TOWER_REDIS_PROMO
 export TOWER_MEMORY_MAX_BYTES=64K TOWER_MEMORY_TTL=200ms
 tower=$BUILD/tower
 
-LD_PRELOAD="$BUILD/libtower.so" php tests/apps/traffic.php "$socket" "$work/ready" &
+(
+	until [ -e "$work/go" ]; do sleep 0.05; done
+	LD_PRELOAD="$BUILD/libtower.so" exec php tests/apps/traffic.php "$socket" "$work/ready"
+) &
 running=$!
-tries=0
-until [ -e "$work/ready" ]; do
-	tries=$((tries + 1))
-	[ "$tries" -lt 200 ] || problem 'the program does not begin'
-	sleep 0.05
-done
 
-"$tower" metrics --listen 127.0.0.1:0 >"$work/address" 2>&1 &
+setpriv --pdeathsig KILL "$tower" metrics --listen 127.0.0.1:0 >"$work/address" 2>&1 &
 listening=$!
 tries=0
 until grep -q . "$work/address"; do

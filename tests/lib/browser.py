@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 
-PATIENCE_S = 60
+PATIENCE_S = 100
 
 
 class Page:
@@ -65,7 +65,7 @@ class Browser:
 
         # It reads 3 and writes 4: moved up first, so that none overwrites another.
         reading, writing = os.dup(theirs[0]), os.dup(ours[1])
-        shell = ["sh", "-c", f'exec "$@" 3<&{reading} 4>&{writing}', "sh"]
+        shell = ["sh", "-c", f'exec setpriv --pdeathsig KILL "$@" 3<&{reading} 4>&{writing}', "sh"]
         self.log = open(f"{folder}/chromium.log", "wb")
         self.process = subprocess.Popen(shell + command, pass_fds=(reading, writing), stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log, start_new_session=True,
