@@ -4,9 +4,9 @@
 	.globl	page_html_bytes
 page_html:
 	.incbin	"cli/page.html"
-end:
+.Lend:
 	.balign	8
 page_html_bytes:
-	.quad	end - page_html
+	.quad	.Lend - page_html
 
 	.section .note.GNU-stack,"",%progbits
