@@ -241,13 +241,15 @@ static void print_redis_bound(const struct stats_values *values, const struct co
 		      out);
 	} else {
 		fprintf(out,
-			"  Redis beneath memcached: at most %" PRIu64 " reads.\n"
-			"    memcached did not have them. Of what it had evicted Redis would have "
-			"kept "
-			"the value;\n"
-			"    what nobody had written, or what had ended, is missed with Redis, "
-			"too.\n",
-			missed);
+			"  Redis beneath memcached: %" PRIu64 " to %" PRIu64 " reads.\n"
+			"    Of all that memcached missed so many asked for a value that the same "
+			"process had read or\n"
+			"    written before, and that had neither ended nor been written since: "
+			"memcached "
+			"had evicted it.\n"
+			"    What others had written is not known; what nobody has is missed with "
+			"Redis, too.\n",
+			values->layers[STATS_MEMCACHED].ghost_hits, missed);
 	}
 }
 

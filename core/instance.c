@@ -223,6 +223,7 @@ static void close_all(void)
 
 		last->ops->close(&last->layer);
 	}
+	remembered_close(&tower.held);
 	slots_close(&tower.slots);
 	stats_close(&tower.stats);
 }
@@ -302,7 +303,9 @@ static bool open_locked(const struct tower_plug *plug)
 	tower.stats =
 		stats_open(wants_stats() ? stats_path : NULL, config.tower_name, &plug->names);
 	tower.slots = open_slots(slots_path, &why);
-	if (tower.stats && tower.slots && open_layers(plug, !why)) {
+	if (tower.stats && tower.slots &&
+	    remembered_open(&tower.held, config.stats_remember_evicted) &&
+	    open_layers(plug, !why)) {
 		report_unshared(slots_path, why, stats_path, tower.stats->why);
 		tower.flushes = slots_flushes(tower.slots);
 		slots_on_repair(tower.slots, abandon_redis, tower.slots);

@@ -310,6 +310,44 @@ static void record(struct tower *tower, const struct layer_batch *batch)
 	}
 }
 
+void tower_hold(struct tower *tower, const struct layer_key *key, uint64_t slot,
+		int64_t deadline_ns)
+{
+	/* memcached ends what ends up to a second early. */
+	int64_t until = deadline_ns == CLOCK_NEVER ? CLOCK_NEVER : deadline_ns - CLOCK_NS_PER_S;
+
+	remembered_note(&tower->held, remembered_hash(key), slot, until);
+}
+
+/* What memcached had when this process read or wrote it, and lost though nothing ended it. */
+static void count_lost(struct tower *tower, const struct layer_batch *batch)
+{
+	int64_t now = clock_now_ns();
+
+	for (size_t i = 0; i < batch->n_items; i++) {
+		const struct layer_item *item = &batch->items[i];
+
+		if (item->answer == LAYER_HIT && item->layer == tower->authority) {
+			tower_hold(tower, &item->key, item->slot, item->deadline_ns);
+		} else if (item->answer == LAYER_MISS &&
+			   remembered_has(&tower->held, remembered_hash(&item->key), item->slot,
+					  now)) {
+			counter_add(&counters_of(tower, tower->authority)->ghost_hits, 1);
+		}
+	}
+}
+
+static void fill_above(struct tower *tower, struct layer_batch *batch)
+{
+	for (uint8_t i = 0; i + 1 < batch->at; i++) {
+		const struct tower_layer *layer = &tower->layers[i];
+
+		if (layer->ops->fill && !tower_layer_is_off(tower, layer)) {
+			layer->ops->fill(layer->layer, batch, i);
+		}
+	}
+}
+
 void tower_read_end(struct tower *tower, struct layer_batch *batch)
 {
 	size_t above = batch->n_hits;
@@ -320,20 +358,19 @@ void tower_read_end(struct tower *tower, struct layer_batch *batch)
 	if (tower_deep(tower) && batch->at == tower->n_layers && !batch->probe) {
 		tower_promote(tower, batch);
 	}
-	if (tower->recorder && !batch->probe) {
-		record(tower, batch);
-	}
-	if (batch->n_hits == above || batch->probe) {
+	if (batch->probe) {
 		return;
 	}
-	budget_keep(tower);
-	bound_ends(tower, batch);
-	for (uint8_t i = 0; i + 1 < batch->at; i++) {
-		const struct tower_layer *layer = &tower->layers[i];
-
-		if (layer->ops->fill && !tower_layer_is_off(tower, layer)) {
-			layer->ops->fill(layer->layer, batch, i);
-		}
+	if (tower->recorder) {
+		record(tower, batch);
+	}
+	if (batch->n_hits != above) {
+		budget_keep(tower);
+		bound_ends(tower, batch);
+		fill_above(tower, batch);
+	}
+	if (tower->held.n) {
+		count_lost(tower, batch);
 	}
 }
 

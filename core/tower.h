@@ -20,6 +20,7 @@
 #include "core/slots.h"
 #include "core/stats.h"
 #include "layers/layer.h"
+#include "layers/remembered.h"
 
 #define TOWER_LAYERS_MAX 3
 
@@ -39,6 +40,7 @@ struct tower {
 	_Atomic int64_t budget_next_ns; /* core/budget.h */
 	_Atomic uint64_t flushes;	/* of the domain, as far as private layers have followed */
 	struct recorder *recorder;	/* NULL: nothing is recorded */
+	struct remembered held;		/* what memcached had, to tell what it lost */
 	struct tower_seen *seen; /* of the domain; NULL: nothing is put back for coming again */
 };
 

@@ -16,6 +16,10 @@ bool tower_layer_is_off(const struct tower *tower, const struct tower_layer *lay
 /* The deep layer, or NULL where there is none. */
 const struct tower_layer *tower_deep(const struct tower *tower);
 
+/* memcached has the key's value until then: remembered, where tower.held has places. */
+void tower_hold(struct tower *tower, const struct layer_key *key, uint64_t slot,
+		int64_t deadline_ns);
+
 /* --- promote.c --- */
 
 /*

@@ -192,6 +192,9 @@ static void leave(struct tower *tower, struct layer_write *write, const struct s
 	probe_write(write->verb, &write->key, write->n_value, outcome);
 	budget_keep(tower);
 	tell(tower, write);
+	if (tower->held.n && outcome == LAYER_DONE && layer_stores(write->verb)) {
+		tower_hold(tower, &write->key, write->slot, write->deadline_ns);
+	}
 }
 
 /* What has happened, or will as far as anybody knows. */

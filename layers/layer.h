@@ -104,6 +104,12 @@ enum layer_verb {
 	LAYER_TOUCH,
 };
 
+/* Whether the verb's value is what is held afterwards, if it is done. */
+static inline bool layer_stores(enum layer_verb verb)
+{
+	return verb == LAYER_SET || verb == LAYER_ADD || verb == LAYER_REPLACE || verb == LAYER_CAS;
+}
+
 /* What became of a write, as far as anybody but the program must know. */
 enum layer_outcome {
 	LAYER_DONE,	 /* memcached confirmed: it happened */

@@ -352,8 +352,7 @@ static void memory_fill(struct layer *layer, const struct layer_batch *batch, ui
 			}
 			lock_take(&layer->lock);
 		}
-		if (memory_evicted_returns(&layer->evicted, memory_hash(&item->key), item->slot,
-					   now)) {
+		if (remembered_has(&layer->evicted, memory_hash(&item->key), item->slot, now)) {
 			counter_add(&(*layer->counters)->ghost_hits, 1);
 		}
 		put_locked(layer, &offer, now);
@@ -362,13 +361,6 @@ static void memory_fill(struct layer *layer, const struct layer_batch *batch, ui
 	if (n_put) {
 		lock_release(&layer->lock);
 	}
-}
-
-static bool stores(const struct layer_write *write)
-{
-	return write->outcome == LAYER_DONE &&
-	       (write->verb == LAYER_SET || write->verb == LAYER_ADD ||
-		write->verb == LAYER_REPLACE || write->verb == LAYER_CAS);
 }
 
 static void memory_written(struct layer *layer, const struct layer_write *write)
@@ -389,7 +381,7 @@ static void memory_written(struct layer *layer, const struct layer_write *write)
 	}
 	now = clock_coarse_ns();
 	lock_take(&layer->lock);
-	if (stores(write)) {
+	if (write->outcome == LAYER_DONE && layer_stores(write->verb)) {
 		put_locked(layer, &offer, now);
 	} else if (find(layer, &write->key, &found)) {
 		memory_drop_locked(layer, &found);
@@ -439,7 +431,7 @@ static void memory_set_budget(struct layer *layer, uint64_t max_bytes)
 static bool open_parts(struct layer *layer, const struct memory_options *options)
 {
 	policy_open(&layer->policy, options->policy, options->max_bytes / MEMORY_GHOST_PART);
-	if (!memory_evicted_open(&layer->evicted, options->remember_evicted) ||
+	if (!remembered_open(&layer->evicted, options->remember_evicted) ||
 	    !memory_index_open(&layer->index, MEMORY_INDEX_WORDS_MIN)) {
 		return false;
 	}
@@ -458,7 +450,7 @@ static void close_parts(struct layer *layer)
 	}
 	memory_index_close(&layer->index);
 	policy_close(&layer->policy);
-	memory_evicted_close(&layer->evicted);
+	remembered_close(&layer->evicted);
 }
 
 struct layer *memory_open(const struct memory_options *options, struct layer_counters **counters)

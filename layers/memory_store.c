@@ -82,7 +82,7 @@ void memory_evict_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t siz
 			 const struct memory_head *head)
 {
 	memory_unlink_locked(layer, at, size);
-	memory_evicted_note(&layer->evicted, hash, head->slot, memory_deadline(head));
+	remembered_note(&layer->evicted, hash, head->slot, memory_deadline(head));
 	counter_add(&(*layer->counters)->evictions, 1);
 }
 

@@ -14,10 +14,10 @@
 #include "base/hash.h"
 #include "base/lock.h"
 #include "layers/memory.h"
-#include "layers/memory_evicted.h"
 #include "layers/memory_index.h"
 #include "layers/memory_log.h"
 #include "layers/policy.h"
+#include "layers/remembered.h"
 
 /* The table may take so large a part of the budget, and the policy's memory. */
 #define MEMORY_INDEX_PART 4
@@ -41,7 +41,7 @@ struct layer {
 	uint64_t n_living[POLICY_QUEUES]; /* bytes of entries that are in the index */
 	uint64_t swept[POLICY_QUEUES];	  /* places: entries before were asked whether they ended */
 	uint64_t random;		  /* for jitter */
-	struct memory_evicted evicted;
+	struct remembered evicted;
 	bool forks_in_change; /* the forking thread had the lock already */
 };
 

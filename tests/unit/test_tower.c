@@ -242,6 +242,47 @@ static void test_peek__is_nothing_where_the_first_layer_has_none(void **state)
 	assert_false(peek_one("a"));
 }
 
+static void test_values_that_memcached_lost__are_counted(void **state)
+{
+	const struct layer_counters *counters = tower.stats->layers[STATS_MEMCACHED];
+	struct layer_write write;
+
+	/* Without places nothing is. */
+	authority.has = true;
+	fakes_read("a");
+	authority.has = false;
+	fakes_read("a");
+	assert_int_equal(counters->ghost_hits, 0);
+
+	assert_true(remembered_open(&tower.held, 1000));
+	authority.has = true;
+	fakes_read("a");
+	authority.has = false;
+	fakes_read("a");
+	fakes_read("a");
+	assert_int_equal(counters->ghost_hits, 2);
+	/* A write, too; not what came to its end, was deleted, or what cannot be asked. */
+	fakes_write("a", LAYER_DONE);
+	authority.down = true;
+	fakes_read("a");
+	authority.down = false;
+	assert_int_equal(counters->ghost_hits, 2);
+	fakes_read("a");
+	assert_int_equal(counters->ghost_hits, 3);
+	write = (struct layer_write){
+		.verb = LAYER_SET, .key = fakes_key("a"), .exptime = 5, .changes_expiry = true
+	};
+	tower_write(&tower, &write, &doubts);
+	clock_fake(FAKES_START_NS + 5 * CLOCK_NS_PER_S, 1700000005);
+	fakes_read("a");
+	fakes_write("a", LAYER_DONE);
+	write = (struct layer_write){ .verb = LAYER_DELETE, .key = fakes_key("a") };
+	tower_write(&tower, &write, &doubts);
+	fakes_read("a");
+	assert_int_equal(counters->ghost_hits, 3);
+	remembered_close(&tower.held);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +291,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_hit_at_the_authority__is_filled_above_and_not_asked_deeper,
 			fakes_setup, fakes_teardown),
+		cmocka_unit_test_setup_teardown(test_values_that_memcached_lost__are_counted,
+						fakes_setup, fakes_teardown),
 		cmocka_unit_test_setup_teardown(test_clean_miss__goes_deeper_and_fills, fakes_setup,
 						fakes_teardown),
 		cmocka_unit_test_setup_teardown(test_miss_everywhere__is_a_miss, fakes_setup,

@@ -261,7 +261,7 @@ int fakes_setup(void **state)
 	tower.layers[2] = (struct tower_layer){ &deep_fake, &deep, STATS_REDIS };
 	tower.n_layers = 3;
 	tower.authority = 1;
-	clock_fake(1000 * CLOCK_NS_PER_S, 1700000000);
+	clock_fake(FAKES_START_NS, 1700000000);
 	return 0;
 }
 
