@@ -153,7 +153,7 @@ $(BUILD)/tests/coherence/litmus: $(LITMUS) $(call obj,tests/lib/servers.c)
 # Hit ratios over traces of requests: bench/traces/run.
 REPLAY = $(call obj,bench/traces/replay.c)
 
-$(BUILD)/bench/replay: $(REPLAY) $(call obj,$(BASE) $(LAYERS))
+$(BUILD)/bench/replay: $(REPLAY) $(INNER) $(call obj,$(SIM))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIBS_STATIC)
 
