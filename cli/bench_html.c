@@ -139,7 +139,7 @@ static void write_table(const struct bench_report *report, FILE *out)
 	fprintf(out,
 		"<div class=\"wide\"><table><thead><tr><th>hierarchy</th><th>requests/s</th>"
 		"<th>times the first (95 %%)</th><th>%s p50</th><th>p99</th><th>p99.9</th>"
-		"<th>found</th></tr></thead><tbody>\n",
+		"<th>keys found</th></tr></thead><tbody>\n",
 		board_call_names[call]);
 	for (unsigned h = 0; h < report->options->n_hierarchies; h++) {
 		write_row(report, h, call, out);
@@ -171,8 +171,8 @@ static void write_charts(const struct bench_report *report, FILE *out)
 			any = any || report->summaries[h].calls[call].n > 0;
 		}
 		if (any) {
-			fprintf(out, "<h2>How long a %s takes</h2>\n<figure>",
-				board_call_names[call]);
+			fprintf(out, "<h2>How long %s %s takes</h2>\n<figure>",
+				call == BOARD_MGET ? "an" : "a", board_call_names[call]);
 			bench_chart_latencies(report, (enum board_call)call, out);
 			fprintf(out,
 				"<figcaption>Lower is better; the scale is logarithmic, each step "

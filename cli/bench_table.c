@@ -32,7 +32,7 @@ void bench_format_count(double count, char *ret_text, size_t n)
 	if (count >= 999500) {
 		snprintf(ret_text, n, "%.3g M", count / 1e6);
 	} else if (count >= 9999.5) {
-		snprintf(ret_text, n, count >= 99950 ? "%.0f k" : "%.1f k", count / 1e3);
+		snprintf(ret_text, n, count >= 99950 ? "%.0f k" : "%.3g k", count / 1e3);
 	} else {
 		snprintf(ret_text, n, "%.0f", count);
 	}
