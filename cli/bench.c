@@ -18,11 +18,11 @@
 struct bench {
 	struct workload workload;
 	struct workload_stream stream;
-	struct hierarchy hierarchies[HIERARCHIES_MAX];
+	struct candidate candidates[CANDIDATES_MAX];
 	struct session_options session;
 	struct config config;
 	const char *hierarchy_list;
-	const char *variants[HIERARCHIES_MAX];
+	const char *variants[CANDIDATES_MAX];
 	unsigned n_variants;
 	const char *trace;
 	const char *format;
@@ -134,7 +134,7 @@ static bool set_text(struct bench *bench, const char *name, const char *value)
 		bench->trace = value;
 	} else if (strcmp(name, "html") == 0) {
 		bench->html = value;
-	} else if (strcmp(name, "variant") == 0 && bench->n_variants < HIERARCHIES_MAX) {
+	} else if (strcmp(name, "variant") == 0 && bench->n_variants < CANDIDATES_MAX) {
 		bench->variants[bench->n_variants++] = value;
 	} else {
 		return false;
@@ -212,34 +212,34 @@ static bool parse(struct bench *bench, int argc, char **argv)
 
 /* --- what is to be run --- */
 
-static bool add_hierarchies(struct bench *bench)
+static bool add_candidates(struct bench *bench)
 {
 	char list[1024];
 	char *rest = NULL;
 
 	snprintf(list, sizeof(list), "%s", bench->hierarchy_list);
 	for (char *name = strtok_r(list, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest)) {
-		struct hierarchy *hierarchy = &bench->hierarchies[bench->session.n_hierarchies];
+		struct candidate *candidate = &bench->candidates[bench->session.n_candidates];
 
-		if (bench->session.n_hierarchies == HIERARCHIES_MAX ||
-		    !hierarchy_named(name, &bench->config, hierarchy)) {
+		if (bench->session.n_candidates == CANDIDATES_MAX ||
+		    !candidate_named(name, &bench->config, candidate)) {
 			cli_error("bench: --hierarchy=%s: there are %s, at most %d in all",
-				  bench->hierarchy_list, hierarchy_names, HIERARCHIES_MAX);
+				  bench->hierarchy_list, candidate_names, CANDIDATES_MAX);
 			return false;
 		}
-		bench->session.n_hierarchies++;
+		bench->session.n_candidates++;
 	}
 	for (unsigned i = 0; i < bench->n_variants; i++) {
-		char why[HIERARCHY_WHY_MAX] = "is one too many";
+		char why[CANDIDATE_WHY_MAX] = "is one too many";
 
-		if (bench->session.n_hierarchies == HIERARCHIES_MAX ||
-		    !hierarchy_variant(bench->variants[i], &bench->config,
-				       &bench->hierarchies[bench->session.n_hierarchies], why)) {
+		if (bench->session.n_candidates == CANDIDATES_MAX ||
+		    !candidate_variant(bench->variants[i], &bench->config,
+				       &bench->candidates[bench->session.n_candidates], why)) {
 			return wrong("variant", bench->variants[i], why);
 		}
-		bench->session.n_hierarchies++;
+		bench->session.n_candidates++;
 	}
-	if (bench->session.n_hierarchies == 0) {
+	if (bench->session.n_candidates == 0) {
 		cli_error("bench: no hierarchy");
 		return false;
 	}
@@ -322,18 +322,45 @@ static bool write_html(const struct bench_report *report, const char *path)
 	return true;
 }
 
+/* Values of which the file does not tell the size are as large as those that were written. */
+static bool make_curves(const struct bench *bench, struct bench_curves *ret)
+{
+	const struct workload_numbers *values = &bench->workload.values;
+	enum trace_format format;
+	double bytes = 0;
+	double before = 0;
+
+	for (unsigned i = 0; i < values->n_ranges; i++) {
+		const struct workload_range *range = &values->ranges[i];
+
+		bytes += (range->until - before) * ((double)range->low + range->high) / 2;
+		before = range->until;
+	}
+	*ret = (struct bench_curves){ 0 };
+	for (unsigned h = bench->session.n_candidates; h > 0; h--) {
+		const struct candidate *candidate = &bench->candidates[h - 1];
+
+		if (!candidate->plain && (candidate->config.tower_layers & CONFIG_LAYER_MEMORY)) {
+			ret->max_bytes = candidate->config.memory_max_bytes;
+		}
+	}
+	return trace_format_find(bench->format, &format) &&
+	       bench_curves_make(bench->trace, format, (uint64_t)bytes, ret);
+}
+
 static int show(const struct bench *bench, const struct session *session,
 		const struct bench_place *place)
 {
-	struct bench_report report = { &bench->session, session, NULL, *place };
-	struct summary *summaries = calloc(session->n_hierarchies, sizeof(*summaries));
+	struct bench_report report = { &bench->session, session, NULL, NULL, *place };
+	struct bench_curves curves;
+	struct summary *summaries = calloc(session->n_candidates, sizeof(*summaries));
 	bool well = true;
 
 	if (!summaries) {
 		cli_error("bench: %m");
 		return CLI_FAILED;
 	}
-	for (unsigned h = 0; h < session->n_hierarchies; h++) {
+	for (unsigned h = 0; h < session->n_candidates; h++) {
 		summary_make(session, h, bench->session.run_ns, &summaries[h]);
 	}
 	report.summaries = summaries;
@@ -342,7 +369,11 @@ static int show(const struct bench *bench, const struct session *session,
 	} else {
 		bench_print_table(&report, stdout);
 	}
-	if (bench->html) {
+	if (bench->html && bench->trace) {
+		well = make_curves(bench, &curves);
+		report.curves = &curves;
+	}
+	if (bench->html && well) {
 		well = write_html(&report, bench->html);
 	}
 	free(summaries);
@@ -400,7 +431,7 @@ static void defaults(struct bench *bench)
 	bench->hierarchy_list = "plain,memory+memcached,memory+memcached+redis,memcached+redis";
 	bench->session = (struct session_options){
 		.workload = &bench->workload,
-		.hierarchies = bench->hierarchies,
+		.candidates = bench->candidates,
 		.n_repeats = 5,
 		.n_processes = 1,
 		.n_threads = 1,
@@ -430,7 +461,7 @@ static int prepare_and_run(struct bench *bench, const struct cli_options *option
 		cli_error("bench: TOWER_DISABLE=1 is set: there would be no tower to measure");
 		return CLI_FAILED;
 	}
-	if (!add_hierarchies(bench)) {
+	if (!add_candidates(bench)) {
 		return CLI_USAGE;
 	}
 	if (!installed_library(bench->library, sizeof(bench->library)) ||

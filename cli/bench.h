@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "cli/bench_curves.h"
 #include "measure/session.h"
 #include "measure/summary.h"
 
@@ -32,7 +33,8 @@ struct bench_place {
 struct bench_report {
 	const struct session_options *options;
 	const struct session *session;
-	const struct summary *summaries; /* of every hierarchy */
+	const struct summary *summaries;   /* of every hierarchy */
+	const struct bench_curves *curves; /* NULL: no requests of a file were replayed */
 	struct bench_place place;
 };
 

@@ -7,19 +7,19 @@
 
 #define NAME_MAX_SHOWN 28 /* characters of a name in a picture */
 #define SHOWN_BYTES (NAME_MAX_SHOWN + 4)
-#define CHARACTER_WIDTH 9 /* of the widest fonts that browsers take */
+#define CHARACTER_WIDTH 10 /* of the widest fonts that browsers take */
 #define BAR_HEIGHT 26
 #define BAR_STEP 42
 #define N_CURVE 64 /* points of a curve of percentiles */
 
 static const char *name_of(const struct bench_report *report, unsigned h)
 {
-	return report->options->hierarchies[h].name;
+	return report->options->candidates[h].name;
 }
 
-static unsigned n_hierarchies(const struct bench_report *report)
+static unsigned n_candidates(const struct bench_report *report)
 {
-	return report->options->n_hierarchies;
+	return report->options->n_candidates;
 }
 
 /* The name as far as a picture has room for it. */
@@ -38,7 +38,7 @@ static double name_width(const struct bench_report *report)
 {
 	size_t n = 0;
 
-	for (unsigned h = 0; h < n_hierarchies(report); h++) {
+	for (unsigned h = 0; h < n_candidates(report); h++) {
 		size_t here = strlen(name_of(report, h));
 
 		here = here < NAME_MAX_SHOWN ? here : NAME_MAX_SHOWN;
@@ -93,7 +93,7 @@ static void rate_bar(const struct svg_plot *plot, const struct bench_report *rep
 
 void bench_chart_rates(const struct bench_report *report, FILE *out)
 {
-	double height = 8 + BAR_STEP * n_hierarchies(report);
+	double height = 8 + BAR_STEP * n_candidates(report);
 	struct svg_plot plot = {
 		.out = out,
 		.left = name_width(report),
@@ -103,7 +103,7 @@ void bench_chart_rates(const struct bench_report *report, FILE *out)
 		.x = { .high = 1 },
 	};
 
-	for (unsigned h = 0; h < n_hierarchies(report); h++) {
+	for (unsigned h = 0; h < n_candidates(report); h++) {
 		plot.x.high = fmax(plot.x.high, report->summaries[h].rate.high);
 	}
 	svg_begin(out, plot.bottom + 30, "Requests a second of every hierarchy");
@@ -114,7 +114,7 @@ void bench_chart_rates(const struct bench_report *report, FILE *out)
 		bench_format_count(x, text, sizeof(text));
 		svg_tick_x(&plot, x, text);
 	}
-	for (unsigned h = 0; h < n_hierarchies(report); h++) {
+	for (unsigned h = 0; h < n_candidates(report); h++) {
 		rate_bar(&plot, report, h);
 	}
 	svg_line(out, plot.left, plot.top, plot.left, plot.bottom, "axis");
@@ -160,7 +160,7 @@ void bench_chart_shares(const struct bench_report *report, FILE *out)
 		.left = name_width(report),
 		.top = 34,
 		.right = SVG_WIDTH - 32,
-		.bottom = 34 + 8 + BAR_STEP * n_hierarchies(report),
+		.bottom = 34 + 8 + BAR_STEP * n_candidates(report),
 		.x = { .high = 1 },
 	};
 	double x = plot.left;
@@ -180,7 +180,7 @@ void bench_chart_shares(const struct bench_report *report, FILE *out)
 		snprintf(text, sizeof(text), "%u %%", percent);
 		svg_tick_x(&plot, percent / 100.0, text);
 	}
-	for (unsigned h = 0; h < n_hierarchies(report); h++) {
+	for (unsigned h = 0; h < n_candidates(report); h++) {
 		share_bar(&plot, report, h);
 	}
 	svg_end(out);
@@ -225,7 +225,7 @@ static bool ns_axis(const double *ns, unsigned n, struct svg_axis *ret)
  */
 struct curves {
 	double slower[N_CURVE]; /* 1 / share of slower calls */
-	double ns[HIERARCHIES_MAX][N_CURVE];
+	double ns[CANDIDATES_MAX][N_CURVE];
 	unsigned n_points;
 };
 
@@ -235,7 +235,7 @@ static void make_curves(const struct bench_report *report, enum board_call call,
 	for (unsigned i = 0; i < N_CURVE; i++) {
 		ret->slower[i] = 2 * pow(5000, i / (double)(N_CURVE - 1));
 	}
-	for (unsigned h = 0; h < n_hierarchies(report); h++) {
+	for (unsigned h = 0; h < n_candidates(report); h++) {
 		const struct summary_call *of_call = &report->summaries[h].calls[call];
 
 		for (unsigned i = 0; i < N_CURVE; i++) {
@@ -251,11 +251,11 @@ static void make_curves(const struct bench_report *report, enum board_call call,
 static void label_lines(const struct svg_plot *plot, const struct bench_report *report,
 			const double *last_ns)
 {
-	struct svg_end_label labels[HIERARCHIES_MAX];
-	char shown[HIERARCHIES_MAX][SHOWN_BYTES];
+	struct svg_end_label labels[CANDIDATES_MAX];
+	char shown[CANDIDATES_MAX][SHOWN_BYTES];
 	unsigned n = 0;
 
-	for (unsigned h = 0; h < n_hierarchies(report); h++) {
+	for (unsigned h = 0; h < n_candidates(report); h++) {
 		if (last_ns[h] > 0) {
 			labels[n++] = (struct svg_end_label){ shown_name(report, h, shown[h]), h,
 							      svg_y(plot, last_ns[h]) };
@@ -308,11 +308,11 @@ bool bench_chart_latencies(const struct bench_report *report, enum board_call ca
 		.x = { true, 2, 10000 },
 	};
 	struct curves curves;
-	double last[HIERARCHIES_MAX];
+	double last[CANDIDATES_MAX];
 	char label[64];
 
 	make_curves(report, call, &curves);
-	if (!ns_axis(curves.ns[0], n_hierarchies(report) * N_CURVE, &plot.y)) {
+	if (!ns_axis(curves.ns[0], n_candidates(report) * N_CURVE, &plot.y)) {
 		return false;
 	}
 	snprintf(label, sizeof(label), "Latency of %s by percentile", board_call_names[call]);
@@ -324,7 +324,7 @@ bool bench_chart_latencies(const struct bench_report *report, enum board_call ca
 	}
 	svg_label(out, (plot.left + plot.right) / 2, plot.bottom + 38, "middle", "tick",
 		  "this share of the calls was not slower");
-	for (unsigned h = 0; h < n_hierarchies(report); h++) {
+	for (unsigned h = 0; h < n_candidates(report); h++) {
 		last[h] = last_known(curves.ns[h], N_CURVE);
 		svg_series(&plot, h, curves.slower, curves.ns[h], N_CURVE);
 		mark_percentiles(&plot, report, call, h);
@@ -346,11 +346,11 @@ void bench_chart_time(const struct bench_report *report, unsigned ppm, const cha
 		.x = { false, 0, seconds },
 	};
 	double times[BOARD_SLICES];
-	double ns[HIERARCHIES_MAX][BOARD_SLICES];
-	double last[HIERARCHIES_MAX];
+	double ns[CANDIDATES_MAX][BOARD_SLICES];
+	double last[CANDIDATES_MAX];
 	char label[96];
 
-	for (unsigned h = 0; h < n_hierarchies(report); h++) {
+	for (unsigned h = 0; h < n_candidates(report); h++) {
 		for (unsigned i = 0; i < BOARD_SLICES; i++) {
 			const struct latency_values *slice = &report->summaries[h].slices[i];
 
@@ -359,7 +359,7 @@ void bench_chart_time(const struct bench_report *report, unsigned ppm, const cha
 		}
 		last[h] = last_known(ns[h], BOARD_SLICES);
 	}
-	if (!ns_axis(ns[0], n_hierarchies(report) * BOARD_SLICES, &plot.y)) {
+	if (!ns_axis(ns[0], n_candidates(report) * BOARD_SLICES, &plot.y)) {
 		return;
 	}
 	snprintf(label, sizeof(label), "%s of all calls over time", name);
@@ -373,9 +373,63 @@ void bench_chart_time(const struct bench_report *report, unsigned ppm, const cha
 	}
 	svg_label(out, (plot.left + plot.right) / 2, plot.bottom + 38, "middle", "tick",
 		  "time since the measurement began");
-	for (unsigned h = 0; h < n_hierarchies(report); h++) {
+	for (unsigned h = 0; h < n_candidates(report); h++) {
 		svg_series(&plot, h, times, ns[h], BOARD_SLICES);
 	}
 	label_lines(&plot, report, last);
+	svg_end(out);
+}
+
+/* --- of a simulation --- */
+
+static void curve_axis(const struct bench_curves *curves, struct svg_axis *ret)
+{
+	*ret = (struct svg_axis){ true, INFINITY, 1 };
+	for (unsigned i = 0; i < BENCH_CURVE_POLICIES; i++) {
+		for (unsigned j = 0; j < BENCH_CURVE_SIZES; j++) {
+			ret->low = fmin(ret->low, fmax(curves->bytes[i][j], 1));
+			ret->high = fmax(ret->high, curves->bytes[i][j]);
+		}
+	}
+	ret->low = fmin(ret->low, ret->high / 2);
+}
+
+void bench_chart_curves(const struct bench_curves *curves, FILE *out)
+{
+	struct svg_plot plot = {
+		.out = out,
+		.left = 70,
+		.top = 20,
+		.right = SVG_WIDTH - 110,
+		.bottom = 320,
+		.y = { false, 0, 1 },
+	};
+	struct svg_end_label labels[BENCH_CURVE_POLICIES];
+
+	curve_axis(curves, &plot.x);
+	svg_begin(out, plot.bottom + 44, "Misses over the size of the memory layer");
+	svg_ticks_bytes(&plot);
+	for (unsigned percent = 0; percent <= 100; percent += 25) {
+		char text[24];
+
+		snprintf(text, sizeof(text), "%u %%", percent);
+		svg_tick_y(&plot, percent / 100.0, text);
+	}
+	svg_label(out, (plot.left + plot.right) / 2, plot.bottom + 38, "middle", "tick",
+		  "size of the memory layer, overhead included");
+	if ((double)curves->max_bytes > plot.x.low && (double)curves->max_bytes < plot.x.high) {
+		double x = svg_x(&plot, (double)curves->max_bytes);
+
+		svg_line(out, x, plot.top, x, plot.bottom, "axis");
+		svg_label(out, x, plot.top - 6, "middle", "tick", "memory.max_bytes");
+	}
+	for (unsigned i = 0; i < BENCH_CURVE_POLICIES; i++) {
+		svg_series(&plot, i + 1, curves->bytes[i], curves->misses[i], BENCH_CURVE_SIZES);
+		labels[i] =
+			(struct svg_end_label){ curves->policies[i]->name, i + 1,
+						svg_y(&plot,
+						      curves->misses[i][BENCH_CURVE_SIZES - 1]) };
+	}
+	svg_end_labels(&plot, labels, BENCH_CURVE_POLICIES);
 	svg_end(out);
 }

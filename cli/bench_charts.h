@@ -18,4 +18,7 @@ bool bench_chart_latencies(const struct bench_report *report, enum board_call ca
 /* A percentile of all calls over the measured time, a line for each hierarchy. */
 void bench_chart_time(const struct bench_report *report, unsigned ppm, const char *name, FILE *out);
 
+/* Misses of policies over the size of the memory layer. */
+void bench_chart_curves(const struct bench_curves *curves, FILE *out);
+
 #endif

@@ -9,7 +9,7 @@
 
 static const char *name_of(const struct bench_report *report, unsigned h)
 {
-	return report->options->hierarchies[h].name;
+	return report->options->candidates[h].name;
 }
 
 /*
@@ -20,7 +20,7 @@ static unsigned best_of(const struct bench_report *report)
 {
 	unsigned best = 0;
 
-	for (unsigned h = 1; h < report->options->n_hierarchies; h++) {
+	for (unsigned h = 1; h < report->options->n_candidates; h++) {
 		const struct summary *summary = &report->summaries[h];
 
 		if (summary->ratio.known && summary->ratio.low > 1 &&
@@ -68,7 +68,7 @@ static void write_workload(const struct bench_report *report, FILE *out)
 
 static void write_warnings(const struct bench_report *report, FILE *out)
 {
-	for (unsigned h = 0; h < report->options->n_hierarchies; h++) {
+	for (unsigned h = 0; h < report->options->n_candidates; h++) {
 		const struct board_counts *counts = &report->summaries[h].counts;
 
 		if (counts->errors) {
@@ -141,7 +141,7 @@ static void write_table(const struct bench_report *report, FILE *out)
 		"<th>times the first (95 %%)</th><th>%s p50</th><th>p99</th><th>p99.9</th>"
 		"<th>keys found</th></tr></thead><tbody>\n",
 		board_call_names[call]);
-	for (unsigned h = 0; h < report->options->n_hierarchies; h++) {
+	for (unsigned h = 0; h < report->options->n_candidates; h++) {
 		write_row(report, h, call, out);
 	}
 	fputs("</tbody></table></div>\n", out);
@@ -167,7 +167,7 @@ static void write_charts(const struct bench_report *report, FILE *out)
 	for (unsigned call = 0; call < BOARD_CALLS; call++) {
 		bool any = false;
 
-		for (unsigned h = 0; h < report->options->n_hierarchies; h++) {
+		for (unsigned h = 0; h < report->options->n_candidates; h++) {
 			any = any || report->summaries[h].calls[call].n > 0;
 		}
 		if (any) {
@@ -190,6 +190,24 @@ static void write_charts(const struct bench_report *report, FILE *out)
 	      out);
 }
 
+static void write_curves(const struct bench_curves *curves, FILE *out)
+{
+	if (!curves) {
+		return;
+	}
+	fputs("<h2>What other sizes would miss</h2>\n<figure>", out);
+	bench_chart_curves(curves, out);
+	fputs("<figcaption>Simulated, not measured: the requests of the file through caches of "
+	      "many "
+	      "sizes, of which each policy keeps what it thinks will come again. opt knows the "
+	      "future, and cannot be beaten. ",
+	      out);
+	if (curves->share < 1) {
+		fprintf(out, "From a sample of %.2g %% of the keys. ", 100 * curves->share);
+	}
+	fputs("<code>tower sim</code> says more.</figcaption></figure>\n", out);
+}
+
 static void write_fact(const char *name, const char *text, FILE *out)
 {
 	fprintf(out, "<tr><td>%s</td><td>", name);
@@ -199,10 +217,10 @@ static void write_fact(const char *name, const char *text, FILE *out)
 
 static void write_configurations(const struct bench_report *report, FILE *out)
 {
-	for (unsigned h = 0; h < report->options->n_hierarchies; h++) {
+	for (unsigned h = 0; h < report->options->n_candidates; h++) {
 		char text[BENCH_TEXT_MAX];
 
-		hierarchy_describe(&report->options->hierarchies[h], text, sizeof(text));
+		candidate_describe(&report->options->candidates[h], text, sizeof(text));
 		fputs("<tr><td>", out);
 		svg_text(out, name_of(report, h));
 		fputs("</td><td>", out);
@@ -259,6 +277,7 @@ void bench_print_html(const struct bench_report *report, FILE *out)
 	write_warnings(report, out);
 	write_table(report, out);
 	write_charts(report, out);
+	write_curves(report->curves, out);
 	write_facts(report, out);
 	fputs("</main>\n</body>\n</html>\n", out);
 }

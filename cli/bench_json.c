@@ -84,15 +84,15 @@ static void write_counts(struct json *json, const struct board_counts *counts)
 	json_number(json, "unserved", counts->unserved);
 }
 
-static void write_hierarchy(struct json *json, const struct bench_report *report, unsigned h)
+static void write_candidate(struct json *json, const struct bench_report *report, unsigned h)
 {
 	const struct summary *summary = &report->summaries[h];
-	const struct hierarchy *hierarchy = &report->options->hierarchies[h];
+	const struct candidate *candidate = &report->options->candidates[h];
 	char text[BENCH_TEXT_MAX];
 
 	json_object(json, NULL);
-	json_text(json, "name", hierarchy->name);
-	hierarchy_describe(hierarchy, text, sizeof(text));
+	json_text(json, "name", candidate->name);
+	candidate_describe(candidate, text, sizeof(text));
 	json_text(json, "configuration", text);
 	write_interval(json, "requests_per_second", &summary->rate);
 	write_interval(json, "times_first", &summary->ratio);
@@ -132,8 +132,8 @@ void bench_print_json(const struct bench_report *report, FILE *out)
 	json_number(&json, "version", 1);
 	write_place(&json, report);
 	json_array(&json, "hierarchies");
-	for (unsigned h = 0; h < report->options->n_hierarchies; h++) {
-		write_hierarchy(&json, report, h);
+	for (unsigned h = 0; h < report->options->n_candidates; h++) {
+		write_candidate(&json, report, h);
 	}
 	json_end(&json);
 	json_end(&json);

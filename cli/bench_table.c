@@ -56,7 +56,7 @@ void bench_progress(void *owner, const struct session_progress *progress)
 	shown_ns = now;
 	bench_format_count((double)progress->requests, requests, sizeof(requests));
 	fprintf(stderr, "\r\033[K[%u/%u] %s: %s, %.1f s", progress->run + 1, progress->n_runs,
-		progress->hierarchy->name, phases[progress->phase],
+		progress->candidate->name, phases[progress->phase],
 		(double)progress->phase_ns / 1e9);
 	if (progress->phase == BOARD_RUN) {
 		fprintf(stderr, ", %s requests", requests);
@@ -97,7 +97,7 @@ static void print_rates(const struct bench_report *report, FILE *out)
 		fprintf(out, " %10s", summary_share_names[i]);
 	}
 	fputc('\n', out);
-	for (unsigned h = 0; h < report->options->n_hierarchies; h++) {
+	for (unsigned h = 0; h < report->options->n_candidates; h++) {
 		const struct summary *summary = &report->summaries[h];
 		char rate[24];
 		char range[48] = "";
@@ -107,7 +107,7 @@ static void print_rates(const struct bench_report *report, FILE *out)
 			snprintf(range, sizeof(range), "(%.3g to %.3g)", summary->ratio.low,
 				 summary->ratio.high);
 		}
-		fprintf(out, "%-*s %10s", NAME_WIDTH, report->options->hierarchies[h].name, rate);
+		fprintf(out, "%-*s %10s", NAME_WIDTH, report->options->candidates[h].name, rate);
 		print_interval_percent(&summary->rate, out);
 		fprintf(out, " %8.3g %-15s", summary->ratio.mean, range);
 		for (unsigned i = 0; i < SUMMARY_SHARES; i++) {
@@ -121,7 +121,7 @@ static void print_latencies(const struct bench_report *report, enum board_call c
 {
 	bool any = false;
 
-	for (unsigned h = 0; h < report->options->n_hierarchies; h++) {
+	for (unsigned h = 0; h < report->options->n_candidates; h++) {
 		any = any || report->summaries[h].calls[call].n > 0;
 	}
 	if (!any) {
@@ -132,12 +132,12 @@ static void print_latencies(const struct bench_report *report, enum board_call c
 		fprintf(out, " %9s", summary_percentiles[p].name);
 	}
 	fputc('\n', out);
-	for (unsigned h = 0; h < report->options->n_hierarchies; h++) {
+	for (unsigned h = 0; h < report->options->n_candidates; h++) {
 		const struct summary_call *of_call = &report->summaries[h].calls[call];
 		char text[24];
 
 		bench_format_count((double)of_call->n, text, sizeof(text));
-		fprintf(out, "%-*s %10s", NAME_WIDTH, report->options->hierarchies[h].name, text);
+		fprintf(out, "%-*s %10s", NAME_WIDTH, report->options->candidates[h].name, text);
 		for (unsigned p = 0; p < SUMMARY_PERCENTILES && of_call->n; p++) {
 			bench_format_ns(
 				(double)latency_ppm_ns(&of_call->all, summary_percentiles[p].ppm),
@@ -150,9 +150,9 @@ static void print_latencies(const struct bench_report *report, enum board_call c
 
 static void print_remarks(const struct bench_report *report, FILE *out)
 {
-	for (unsigned h = 0; h < report->options->n_hierarchies; h++) {
+	for (unsigned h = 0; h < report->options->n_candidates; h++) {
 		const struct board_counts *counts = &report->summaries[h].counts;
-		const char *name = report->options->hierarchies[h].name;
+		const char *name = report->options->candidates[h].name;
 
 		if (counts->errors) {
 			fprintf(out, "%s: %" PRIu64 " calls failed\n", name, counts->errors);
@@ -200,7 +200,7 @@ void bench_print_table(const struct bench_report *report, FILE *out)
 	fprintf(out,
 		"times: requests a second to those of %s, with 95 %% confidence (Student's t over "
 		"repeats);\nthen where keys that were asked for were found; latencies of %s\n",
-		options->hierarchies[0].name,
+		options->candidates[0].name,
 		options->workload->rate > 0 ? "calls from when they were due"
 					    : "calls from when they were made");
 }

@@ -120,6 +120,22 @@ void svg_ticks_ns(const struct svg_plot *plot)
 	}
 }
 
+void svg_ticks_bytes(const struct svg_plot *plot)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	/* Some eight of them. */
+	int step = (int)ceil(log2(plot->x.high / plot->x.low) / 8);
+
+	step = step > 0 ? step : 1;
+	for (int power = (int)ceil(log2(plot->x.low)); power < 50 && exp2(power) <= plot->x.high;
+	     power += step) {
+		char text[24];
+
+		snprintf(text, sizeof(text), "%.0f %s", exp2(power % 10), units[power / 10]);
+		svg_tick_x(plot, exp2(power), text);
+	}
+}
+
 double svg_step(double high)
 {
 	double power = pow(10, floor(log10(high > 0 ? high : 1)));
@@ -132,7 +148,14 @@ void svg_series(const struct svg_plot *plot, unsigned series, const double *x, c
 		unsigned n)
 {
 	bool pen = false;
+	unsigned n_known = 0;
 
+	for (unsigned i = 0; i < n; i++) {
+		n_known += y[i] >= 0;
+	}
+	if (n_known < 2) {
+		return;
+	}
 	fprintf(plot->out, "<path class=\"line s%u%s\" d=\"", series % SVG_SERIES,
 		series >= SVG_SERIES ? " dashed" : "");
 	for (unsigned i = 0; i < n; i++) {

@@ -50,10 +50,13 @@ void svg_tick_y(const struct svg_plot *plot, double y, const char *label);
 /* Powers of ten and what is between; labels are nanoseconds. */
 void svg_ticks_ns(const struct svg_plot *plot);
 
+/* The same along x, in bytes, by powers of two. */
+void svg_ticks_bytes(const struct svg_plot *plot);
+
 /* From 0, some five of a round size. */
 double svg_step(double high);
 
-/* A series: a line through n points; y below 0 is a gap. */
+/* A series: a line through n points; y below 0 is a gap.  Nothing of fewer than two. */
 void svg_series(const struct svg_plot *plot, unsigned series, const double *x, const double *y,
 		unsigned n);
 

@@ -84,8 +84,8 @@ bool run_domain_open(struct run_domain *domain, const struct run_domain_options 
 {
 	char name[64];
 
-	*domain = (struct run_domain){ .plain = options->hierarchy->plain,
-				       .config = options->hierarchy->config };
+	*domain = (struct run_domain){ .plain = options->candidate->plain,
+				       .config = options->candidate->config };
 	snprintf(name, sizeof(name), "bench-%ld-%u", (long)getpid(), options->number);
 	if (!set(&domain->config, "tower.name", name) ||
 	    !set(&domain->config, "stats.enabled", "yes") ||

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 
 #include "core/stats_snapshot.h"
-#include "measure/hierarchy.h"
+#include "measure/candidate.h"
 
 struct run_domain_options {
-	const struct hierarchy *hierarchy;
+	const struct candidate *candidate;
 	unsigned number;     /* of the run */
 	const char *redis;   /* url; NULL: that of the configuration */
 	const char *folder;  /* for a file */

@@ -22,7 +22,7 @@
 /* One run while it is under way. */
 struct run {
 	const struct session_options *options;
-	const struct hierarchy *hierarchy;
+	const struct candidate *candidate;
 	unsigned number;
 	int64_t session_begun_ns;
 	int64_t phase_begun_ns;
@@ -40,7 +40,7 @@ static enum session_status __attribute__((format(printf, 2, 3)))
 fail(struct run *run, const char *format, ...)
 {
 	va_list args;
-	int n = snprintf(run->why, SESSION_WHY_MAX, "%s: ", run->hierarchy->name);
+	int n = snprintf(run->why, SESSION_WHY_MAX, "%s: ", run->candidate->name);
 
 	va_start(args, format);
 	vsnprintf(run->why + n, SESSION_WHY_MAX - (size_t)n, format, args);
@@ -66,9 +66,9 @@ static void report(const struct run *run)
 	int64_t now = clock_now_ns();
 	const struct session_options *options = run->options;
 	struct session_progress progress = {
-		.hierarchy = run->hierarchy,
+		.candidate = run->candidate,
 		.run = run->number,
-		.n_runs = options->n_hierarchies * options->n_repeats,
+		.n_runs = options->n_candidates * options->n_repeats,
 		.phase = (enum board_phase)atomic_load(&run->board->phase),
 		.phase_ns = now - run->phase_begun_ns,
 		.requests = requests_so_far(run),
@@ -144,7 +144,7 @@ static enum session_status start_servers(struct run *run, struct servers *server
 	const struct session_options *options = run->options;
 	struct servers_options wanted = {
 		.memcached = !options->servers,
-		.redis = !options->redis && hierarchy_has_redis(run->hierarchy),
+		.redis = !options->redis && candidate_has_redis(run->candidate),
 		.memcached_bytes = options->memcached_bytes,
 		.redis_bytes = options->redis_bytes,
 		.interrupted = options->interrupted,
@@ -186,8 +186,8 @@ static bool make_board(struct run *run)
 	run->board->clears = options->servers != NULL;
 	run->board->binary = options->binary;
 	run->board->run_ns = options->run_ns;
-	run->board->stale_is_wrong = run->hierarchy->plain ||
-				     run->hierarchy->config.coherence_mode == CONFIG_COHERENCE_HOST;
+	run->board->stale_is_wrong = run->candidate->plain ||
+				     run->candidate->config.coherence_mode == CONFIG_COHERENCE_HOST;
 	return true;
 }
 
@@ -271,7 +271,7 @@ static enum session_status measure(struct run *run, struct session_run *ret)
 	if (status == SESSION_OK && !run_domain_read(&run->domain, ret->layers, &calls)) {
 		return fail(run, "the statistics cannot be read: %s", strerror(errno));
 	}
-	if (status == SESSION_OK && !run->hierarchy->plain && calls == 0) {
+	if (status == SESSION_OK && !run->candidate->plain && calls == 0) {
 		/* It would be plain against plain. */
 		return fail(run, "no call reached libtower.so, %s", run->options->library);
 	}
@@ -290,9 +290,9 @@ static enum session_status run_once(struct run *run, struct servers *servers,
 {
 	enum session_status status = start_servers(run, servers);
 	struct run_domain_options domain = {
-		.hierarchy = run->hierarchy,
+		.candidate = run->candidate,
 		.number = run->number,
-		.redis = hierarchy_has_redis(run->hierarchy) ? run->redis : NULL,
+		.redis = candidate_has_redis(run->candidate) ? run->redis : NULL,
 		.folder = servers->folder,
 		.library = run->options->library,
 	};
@@ -349,15 +349,15 @@ static enum session_status run_all(const struct session_options *options, struct
 	unsigned number = 0;
 
 	for (unsigned r = 0; r < options->n_repeats && status == SESSION_OK; r++) {
-		unsigned order[HIERARCHIES_MAX] = { 0 };
+		unsigned order[CANDIDATES_MAX] = { 0 };
 
-		shuffle(order, options->n_hierarchies, &random);
-		for (unsigned i = 0; i < options->n_hierarchies && status == SESSION_OK; i++) {
+		shuffle(order, options->n_candidates, &random);
+		for (unsigned i = 0; i < options->n_candidates && status == SESSION_OK; i++) {
 			unsigned h = order[i];
 
 			*run = (struct run){
 				.options = options,
-				.hierarchy = &options->hierarchies[h],
+				.candidate = &options->candidates[h],
 				.number = number,
 				.session_begun_ns = begun,
 				.domain.plain = true,
@@ -376,9 +376,9 @@ enum session_status session_run(const struct session_options *options, struct se
 				char *ret_why)
 {
 	struct session session = {
-		.n_hierarchies = options->n_hierarchies,
+		.n_candidates = options->n_candidates,
 		.n_repeats = options->n_repeats,
-		.runs = calloc((size_t)options->n_hierarchies * options->n_repeats,
+		.runs = calloc((size_t)options->n_candidates * options->n_repeats,
 			       sizeof(*session.runs)),
 	};
 	struct servers servers;

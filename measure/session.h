@@ -15,13 +15,13 @@
 
 #include "core/stats_snapshot.h"
 #include "measure/board.h"
-#include "measure/hierarchy.h"
+#include "measure/candidate.h"
 
 #define SESSION_REPEATS_MAX 100
 #define SESSION_WHY_MAX 1536
 
 struct session_progress {
-	const struct hierarchy *hierarchy;
+	const struct candidate *candidate;
 	unsigned run; /* of n_runs, counted from 0 */
 	unsigned n_runs;
 	enum board_phase phase;
@@ -34,8 +34,8 @@ struct session_progress {
 struct session_options {
 	const struct workload *workload;
 	const struct workload_stream *stream; /* NULL: none */
-	const struct hierarchy *hierarchies;
-	unsigned n_hierarchies;
+	const struct candidate *candidates;
+	unsigned n_candidates;
 	unsigned n_repeats;
 	unsigned n_processes;
 	unsigned n_threads; /* of each process */
@@ -64,12 +64,12 @@ struct session_run {
 };
 
 struct session {
-	unsigned n_hierarchies;
+	unsigned n_candidates;
 	unsigned n_repeats;
 	char libmemcached[32]; /* versions; empty where they are not known */
 	char memcached[32];
 	char redis[32];
-	struct session_run *runs; /* of hierarchy h and repeat r: session_run_of() */
+	struct session_run *runs; /* of candidate h and repeat r: session_run_of() */
 };
 
 enum session_status {
@@ -89,9 +89,9 @@ enum session_status session_run(const struct session_options *options, struct se
 void session_free(struct session *session);
 
 static inline const struct session_run *session_run_of(const struct session *session,
-						       unsigned hierarchy, unsigned repeat)
+						       unsigned candidate, unsigned repeat)
 {
-	return &session->runs[hierarchy * session->n_repeats + repeat];
+	return &session->runs[candidate * session->n_repeats + repeat];
 }
 
 #endif

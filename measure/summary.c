@@ -38,11 +38,11 @@ static void add_counts(struct board_counts *counts, const struct board_counts *m
 	}
 }
 
-static void make_call(const struct session *session, unsigned hierarchy, enum board_call call,
+static void make_call(const struct session *session, unsigned candidate, enum board_call call,
 		      struct summary_call *ret)
 {
 	for (unsigned r = 0; r < session->n_repeats; r++) {
-		latency_add(&ret->all, &session_run_of(session, hierarchy, r)->latencies[call]);
+		latency_add(&ret->all, &session_run_of(session, candidate, r)->latencies[call]);
 	}
 	ret->n = latency_count(&ret->all);
 	for (unsigned p = 0; p < SUMMARY_PERCENTILES && ret->n; p++) {
@@ -50,14 +50,14 @@ static void make_call(const struct session *session, unsigned hierarchy, enum bo
 
 		for (unsigned r = 0; r < session->n_repeats; r++) {
 			ns[r] = (double)latency_ppm_ns(
-				&session_run_of(session, hierarchy, r)->latencies[call],
+				&session_run_of(session, candidate, r)->latencies[call],
 				summary_percentiles[p].ppm);
 		}
 		ret->ns[p] = interval_of(ns, session->n_repeats);
 	}
 }
 
-void summary_make(const struct session *session, unsigned hierarchy, int64_t run_ns,
+void summary_make(const struct session *session, unsigned candidate, int64_t run_ns,
 		  struct summary *ret)
 {
 	double rates[SESSION_REPEATS_MAX];
@@ -66,7 +66,7 @@ void summary_make(const struct session *session, unsigned hierarchy, int64_t run
 
 	memset(ret, 0, sizeof(*ret));
 	for (unsigned r = 0; r < session->n_repeats; r++) {
-		const struct session_run *run = session_run_of(session, hierarchy, r);
+		const struct session_run *run = session_run_of(session, candidate, r);
 		double of_run[SUMMARY_SHARES];
 
 		rates[r] = (double)run->counts.requests * 1e9 / (double)run_ns;
@@ -88,7 +88,7 @@ void summary_make(const struct session *session, unsigned hierarchy, int64_t run
 		ret->shares[i] = interval_of(shares[i], session->n_repeats);
 	}
 	for (unsigned i = 0; i < BOARD_CALLS; i++) {
-		make_call(session, hierarchy, (enum board_call)i, &ret->calls[i]);
+		make_call(session, candidate, (enum board_call)i, &ret->calls[i]);
 	}
 }
 

@@ -39,8 +39,8 @@ struct summary {
 	double own_ns;
 };
 
-/* `hierarchy` of a session that took `run_ns` each. */
-void summary_make(const struct session *session, unsigned hierarchy, int64_t run_ns,
+/* `candidate` of a session that took `run_ns` each. */
+void summary_make(const struct session *session, unsigned candidate, int64_t run_ns,
 		  struct summary *ret);
 
 /* The calls to look at first: gets, else mgets, else sets, else deletes. */

@@ -41,8 +41,12 @@ _tower() {
 		compopt -o nospace 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -W "$(_tower_keys "$tower")" -- "$word")
 		;;
-	-c | --output)
+	-c | --output | --trace | --html)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		;;
+	--hierarchy)
+		mapfile -t COMPREPLY < <(compgen -W 'plain memory+memcached memory+memcached+redis
+			memcached+redis' -- "$word")
 		;;
 	--layer)
 		mapfile -t COMPREPLY < <(compgen -W 'memory memcached redis' -- "$word")

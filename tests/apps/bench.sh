@@ -61,7 +61,7 @@ bench --hierarchy plain --variant small:memory.max_bytes=64K,memory.policy=s3fif
 	--variant deep:tower.layers=memory,memcached,redis --popularity hot:1%:90%:20ms \
 	--scan 10%:50
 holds 'list(h) == ["plain", "small", "deep"]' \
-	'"memory.max_bytes=64K memory.policy=s3fifo" in h["small"]["configuration"]'
+	'"memory.max_bytes=64K; memory.policy=s3fifo" in h["small"]["configuration"]'
 printf '0,a,100\n1,b,200,set\n2,a\n3,c,50,set,10\n4,c,,delete\n' >"$work/requests.csv"
 bench --hierarchy plain,memory+memcached --trace "$work/requests.csv" --format csv
 holds 'h["plain"]["keys_asked"] > 0' '"3 keys" in d["run"]["workload"]' \

@@ -12,6 +12,18 @@ timeout 60 "$BUILD/tower" bench --time 200ms --warm-up 50ms --repeats 2 --keys 2
 	--variant a-variant-with-quite-a-long-name:memory.policy=s3fifo >"$work/table" ||
 	problem 'no report'
 
+# Of a file's requests also what other sizes would miss.
+/usr/bin/python3 - "$work/requests.csv" <<'REQUESTS'
+import random, sys
+random.seed(1)
+with open(sys.argv[1], "w") as file:
+    for i in range(20000):
+        file.write(f"{i},{int(random.paretovariate(0.5)) % 3000}\n")
+REQUESTS
+timeout 60 "$BUILD/tower" bench --time 100ms --warm-up 50ms --repeats 2 --html "$work/curves.html" \
+	--hierarchy plain,memory+memcached -o memory.max_bytes=64K --trace "$work/requests.csv" \
+	--format csv >"$work/table" || problem 'no report of a trace'
+
 # Arguments: a page, its width, then more of chromium's.
 browse() {
 	browse_page=$1 browse_width=$2
@@ -23,7 +35,7 @@ browse() {
 }
 
 # What a browser makes of it, told by a script that only this copy has.
-/usr/bin/python3 - "$page" "$work/asked.html" <<'COPY'
+cat >"$work/copy.py" <<'COPY'
 import sys
 script = """<script>
 const found = [];
@@ -51,11 +63,16 @@ document.body.innerHTML = '<pre>' + document.querySelectorAll('svg').length + ' 
 text = open(sys.argv[1]).read()
 open(sys.argv[2], "w").write(text.replace("</body>", script + "</body>"))
 COPY
-for width in 1200 500; do
-	browse "$work/asked.html" "$width" --dump-dom >"$work/dom"
+# Arguments: a page, width, charts.
+expect_charts() {
+	/usr/bin/python3 "$work/copy.py" "$1" "$work/asked.html"
+	browse "$work/asked.html" "$2" --dump-dom >"$work/dom"
 	said=$(sed -n '/<pre>/,/^end/p' "$work/dom" | sed 's/.*<pre>//' | grep -v '^end\|^$')
-	[ "$said" = '8 charts' ] || problem "$width wide: $said"
-done
+	[ "$said" = "$3 charts" ] || problem "$1, $2 wide: $said"
+}
+expect_charts "$page" 1200 8
+expect_charts "$page" 500 8
+expect_charts "$work/curves.html" 900 7
 
 # The corner of the window is the page's own colour, as the reader wants it.
 for scheme in 1 0; do # light, dark

@@ -39,6 +39,7 @@ expect '--watch' stat --w
 expect 'redis' stat --layer r
 expect '--output' metrics --o
 expect '--variant' bench --var
+expect 'plain' bench --hierarchy p
 expect 'memory.ttl= memory.ttl_jitter=' run -o memory.t
 [ "$(complete_words run -o '' | wc -w)" -eq "$(grep -c '^KEY(' core/config.def)" ] ||
 	problem 'not all keys are completed'

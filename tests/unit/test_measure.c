@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "measure/hierarchy.h"
+#include "measure/candidate.h"
 #include "measure/interval.h"
 #include "measure/number.h"
 #include "measure/value.h"
@@ -416,26 +416,26 @@ static void test_intervals__of_known_numbers(void **state)
 static void test_variants__settings_with_commas(void **state)
 {
 	struct config config;
-	struct hierarchy hierarchy;
-	char why[HIERARCHY_WHY_MAX];
+	struct candidate candidate;
+	char why[CANDIDATE_WHY_MAX];
 	char text[1024];
 
 	assert_int_equal(config_load(&config, NULL, why), CONFIG_OK);
-	assert_true(hierarchy_variant("deep:tower.layers=memory,memcached,redis,memory.ttl=5s",
-				      &config, &hierarchy, why));
-	assert_string_equal(hierarchy.name, "deep");
-	assert_true(hierarchy_has_redis(&hierarchy));
-	assert_int_equal(hierarchy.config.memory_ttl, INT64_C(5000000000));
-	hierarchy_describe(&hierarchy, text, sizeof(text));
+	assert_true(candidate_variant("deep:tower.layers=memory,memcached,redis,memory.ttl=5s",
+				      &config, &candidate, why));
+	assert_string_equal(candidate.name, "deep");
+	assert_true(candidate_has_redis(&candidate));
+	assert_int_equal(candidate.config.memory_ttl, INT64_C(5000000000));
+	candidate_describe(&candidate, text, sizeof(text));
 	assert_non_null(strstr(text, "memory.ttl=5s"));
-	assert_false(hierarchy_variant("a", &config, &hierarchy, why));
-	assert_false(hierarchy_variant("a:", &config, &hierarchy, why));
-	assert_false(hierarchy_variant("a b:memory.ttl=1s", &config, &hierarchy, why));
-	assert_false(hierarchy_variant("a:memory.tll=1s", &config, &hierarchy, why));
+	assert_false(candidate_variant("a", &config, &candidate, why));
+	assert_false(candidate_variant("a:", &config, &candidate, why));
+	assert_false(candidate_variant("a b:memory.ttl=1s", &config, &candidate, why));
+	assert_false(candidate_variant("a:memory.tll=1s", &config, &candidate, why));
 	assert_non_null(strstr(why, "memory.tll"));
-	assert_true(hierarchy_named("plain", &config, &hierarchy));
-	assert_true(hierarchy.plain);
-	assert_false(hierarchy_named("redis", &config, &hierarchy));
+	assert_true(candidate_named("plain", &config, &candidate));
+	assert_true(candidate.plain);
+	assert_false(candidate_named("redis", &config, &candidate));
 }
 
 int main(void)

@@ -1,9 +1,9 @@
-#include "measure/hierarchy.h"
+#include "measure/candidate.h"
 
 #include <stdio.h>
 #include <string.h>
 
-const char hierarchy_names[] = "plain, memory+memcached, memory+memcached+redis, memcached+redis";
+const char candidate_names[] = "plain, memory+memcached, memory+memcached+redis, memcached+redis";
 
 static const struct built_in {
 	const char *name;
@@ -16,16 +16,16 @@ static const struct built_in {
 	{ "memcached+redis", CONFIG_LAYER_MEMCACHED | CONFIG_LAYER_REDIS },
 };
 
-static void set_layers(struct hierarchy *hierarchy, const char *layers)
+static void set_layers(struct candidate *candidate, const char *layers)
 {
 	char option[64];
 	char why[CONFIG_WHY_MAX];
 
 	snprintf(option, sizeof(option), "tower.layers=%s", layers);
-	config_option(&hierarchy->config, option, why);
+	config_option(&candidate->config, option, why);
 }
 
-bool hierarchy_named(const char *name, const struct config *config, struct hierarchy *ret)
+bool candidate_named(const char *name, const struct config *config, struct candidate *ret)
 {
 	for (size_t i = 0; i < sizeof(built_ins) / sizeof(built_ins[0]); i++) {
 		unsigned layers = built_ins[i].layers;
@@ -63,57 +63,57 @@ static bool is_name(const char *name, size_t n)
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				      "0123456789+-_.";
 
-	return n > 0 && n < HIERARCHY_NAME_MAX && strspn(name, allowed) >= n;
+	return n > 0 && n < CANDIDATE_NAME_MAX && strspn(name, allowed) >= n;
 }
 
-bool hierarchy_variant(const char *text, const struct config *config, struct hierarchy *ret,
+bool candidate_variant(const char *text, const struct config *config, struct candidate *ret,
 		       char *ret_why)
 {
 	const char *colon = strchr(text, ':');
 	const char *end;
 
 	if (!colon || !is_name(text, (size_t)(colon - text)) || !colon[1]) {
-		snprintf(ret_why, HIERARCHY_WHY_MAX,
+		snprintf(ret_why, CANDIDATE_WHY_MAX,
 			 "is not NAME:section.key=value,... (NAME: letters, digits, + - _ .)");
 		return false;
 	}
-	hierarchy_named("memory+memcached", config, ret);
+	candidate_named("memory+memcached", config, ret);
 	snprintf(ret->name, sizeof(ret->name), "%.*s", (int)(colon - text), text);
 	for (const char *setting = colon + 1; *setting; setting = *end ? end + 1 : end) {
-		char option[HIERARCHY_SETTINGS_MAX];
+		char option[CANDIDATE_SETTINGS_MAX];
 		char why[CONFIG_WHY_MAX];
 
 		end = setting_end(setting);
 		if ((size_t)(end - setting) >= sizeof(option)) {
-			snprintf(ret_why, HIERARCHY_WHY_MAX, "has a setting that is too long");
+			snprintf(ret_why, CANDIDATE_WHY_MAX, "has a setting that is too long");
 			return false;
 		}
 		snprintf(option, sizeof(option), "%.*s", (int)(end - setting), setting);
 		if (config_option(&ret->config, option, why) != CONFIG_OK) {
-			snprintf(ret_why, HIERARCHY_WHY_MAX, "is wrong: %s", why);
+			snprintf(ret_why, CANDIDATE_WHY_MAX, "is wrong: %s", why);
 			return false;
 		}
 	}
 	return true;
 }
 
-bool hierarchy_has_redis(const struct hierarchy *hierarchy)
+bool candidate_has_redis(const struct candidate *candidate)
 {
-	return !hierarchy->plain && (hierarchy->config.tower_layers & CONFIG_LAYER_REDIS);
+	return !candidate->plain && (candidate->config.tower_layers & CONFIG_LAYER_REDIS);
 }
 
-void hierarchy_describe(const struct hierarchy *hierarchy, char *ret_text, size_t n)
+void candidate_describe(const struct candidate *candidate, char *ret_text, size_t n)
 {
 	size_t used = 0;
 
 	ret_text[0] = '\0';
-	for (unsigned key = 0; key < CONFIG_N_KEYS && !hierarchy->plain; key++) {
+	for (unsigned key = 0; key < CONFIG_N_KEYS && !candidate->plain; key++) {
 		char text[CONFIG_TEXT_MAX + 64];
 
-		if (hierarchy->config.source[key] == CONFIG_FROM_DEFAULT || used >= n) {
+		if (candidate->config.source[key] == CONFIG_FROM_DEFAULT || used >= n) {
 			continue;
 		}
-		config_describe(&hierarchy->config, (enum config_key)key, text, sizeof(text));
-		used += (size_t)snprintf(ret_text + used, n - used, "%s%s", used ? " " : "", text);
+		config_describe(&candidate->config, (enum config_key)key, text, sizeof(text));
+		used += (size_t)snprintf(ret_text + used, n - used, "%s%s", used ? "; " : "", text);
 	}
 }
