@@ -1,7 +1,8 @@
 /*
  * One side of a benchmark: a plain libmemcached program.  It prepares its keys,
- * runs a workload, and prints nanoseconds per operation.  bench/run starts it bare
- * and under libtower in turn and divides.
+ * runs a workload, and prints nanoseconds per operation; one whose name ends in
+ * "-p99" goes on for ten seconds, and prints what 99 of 100 operations took no
+ * longer than.  bench/run starts it bare and under libtower in turn and divides.
  *
  * usage: worker SOCKET WORKLOAD OPERATIONS
  */
@@ -15,6 +16,8 @@
 #include <time.h>
 
 #define WIDTH 100 /* keys of an mget */
+#define TAIL_NS UINT64_C(10000000000)
+#define TAIL_MAX 4000000 /* operations in that time */
 
 struct workload {
 	const char *name;
@@ -23,6 +26,7 @@ struct workload {
 	unsigned n_threads;
 	bool zipf;
 	bool stored; /* the keys are there */
+	bool tail;   /* the p99 */
 	void (*run)(memcached_st *handle, const struct workload *workload, size_t n, size_t first);
 };
 
@@ -248,18 +252,19 @@ static void run_mget90(memcached_st *handle, const struct workload *workload, si
 }
 
 static const struct workload workloads[] = {
-	{ "get-100", 10000, 100, 1, false, true, run_get },
-	{ "get-1k", 2000, 1024, 1, false, true, run_get },
-	{ "get-10k", 500, 10240, 1, false, true, run_get },
-	{ "get-zipf", 1000000, 100, 1, true, true, run_get },
-	{ "get-scan", 100000, 100, 1, false, true, run_get },
-	{ "get-absent", 10000, 100, 1, false, false, run_get },
-	{ "set", 10000, 100, 1, false, true, run_set },
-	{ "mget-100", 10000, 100, 1, false, true, run_mget },
-	{ "mget-10", 10000, 100, 1, false, true, run_mget10 },
-	{ "mget-90", 100000, 100, 1, false, true, run_mget90 },
-	{ "threads-1", 10000, 100, 1, true, true, run_get },
-	{ "threads-2", 10000, 100, 2, true, true, run_get },
+	{ "get-100", 10000, 100, 1, false, true, false, run_get },
+	{ "get-1k", 2000, 1024, 1, false, true, false, run_get },
+	{ "get-10k", 500, 10240, 1, false, true, false, run_get },
+	{ "get-zipf", 1000000, 100, 1, true, true, false, run_get },
+	{ "get-scan", 100000, 100, 1, false, true, false, run_get },
+	{ "get-absent", 10000, 100, 1, false, false, false, run_get },
+	{ "get-absent-p99", 10000, 100, 1, false, false, true, run_get },
+	{ "set", 10000, 100, 1, false, true, false, run_set },
+	{ "mget-100", 10000, 100, 1, false, true, false, run_mget },
+	{ "mget-10", 10000, 100, 1, false, true, false, run_mget10 },
+	{ "mget-90", 100000, 100, 1, false, true, false, run_mget90 },
+	{ "threads-1", 10000, 100, 1, true, true, false, run_get },
+	{ "threads-2", 10000, 100, 2, true, true, false, run_get },
 };
 
 static void store_all(memcached_st *handle, const struct workload *workload)
@@ -285,6 +290,33 @@ static void warm_up(memcached_st *handle, const struct workload *workload)
 		free(memcached_get(handle, keys[i], key_lengths[i], &n_value, &flags, &rc));
 	}
 	workload->run(handle, workload, operations / 10 + 1, 0);
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a;
+	uint32_t y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double tail_of(memcached_st *handle, const struct workload *workload)
+{
+	uint32_t *took = calloc(TAIL_MAX, sizeof(*took));
+	uint64_t end = now_ns() + TAIL_NS;
+	uint64_t now = now_ns();
+	size_t n = 0;
+
+	check(took != NULL, "no memory");
+	while (n < TAIL_MAX && now < end) {
+		uint64_t before = now;
+
+		workload->run(handle, workload, 1, n % operations);
+		now = now_ns();
+		took[n++] = (uint32_t)(now - before);
+	}
+	qsort(took, n, sizeof(*took), compare_ns);
+	return took[n * 99 / 100];
 }
 
 struct part {
@@ -323,6 +355,11 @@ int main(int argc, char **argv)
 	handle = open_handle();
 	store_all(handle, workload);
 	warm_up(handle, workload);
+	if (workload->tail) {
+		printf("%.1f\n", tail_of(handle, workload));
+		memcached_free(handle);
+		return 0;
+	}
 	start = now_ns();
 	if (workload->n_threads == 1) {
 		workload->run(handle, workload, operations, 0);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/digits.h"
 #include "base/hash.h"
 #include "base/quiet.h"
 #include "layers/redis_record.h"
@@ -83,7 +84,8 @@ void redis_place_key(const struct redis_place *place, uint64_t number, const cha
 
 	memcpy(at, place->prefix, place->n_prefix);
 	at += place->n_prefix;
-	at += snprintf(at, 24, "%" PRIx64 ":", number);
+	at = digits_hex(at, number, 1);
+	*at++ = ':';
 	ret_key->kind = (size_t)(at - ret_key->bytes);
 	*at++ = 'r';
 	*at++ = ':';
@@ -108,8 +110,16 @@ void redis_place_ask(const struct redis_place *place, struct redis_wire *wire)
 static size_t text_of(uint64_t number, const struct redis_identity *identity,
 		      char ret_text[REDIS_GENERATION_MAX])
 {
-	return (size_t)snprintf(ret_text, REDIS_GENERATION_MAX, "%" PRIx64 " %s.%s.%u", number,
-				identity->run, identity->replication, identity->db);
+	char *at = digits_hex(ret_text, number, 1);
+
+	*at++ = ' ';
+	at = stpcpy(at, identity->run);
+	*at++ = '.';
+	at = stpcpy(at, identity->replication);
+	*at++ = '.';
+	at = digits_decimal(at, identity->db);
+	*at = '\0';
+	return (size_t)(at - ret_text);
 }
 
 /* What stands in Redis, as a string. */

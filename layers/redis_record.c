@@ -1,19 +1,23 @@
 #include "layers/redis_record.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/digits.h"
 #include "base/hash.h"
 
 size_t redis_record_pending(uint64_t token, char ret_text[REDIS_RECORD_MAX])
 {
-	return (size_t)snprintf(ret_text, REDIS_RECORD_MAX, "P%016" PRIx64, token);
+	char *at = ret_text;
+
+	*at++ = 'P';
+	at = digits_hex(at, token, REDIS_TOKEN_DIGITS);
+	*at = '\0';
+	return (size_t)(at - ret_text);
 }
 
 static uint64_t sum_of(const char *text, size_t n, const char *key, size_t n_key)
@@ -24,14 +28,24 @@ static uint64_t sum_of(const char *text, size_t n, const char *key, size_t n_key
 size_t redis_record_value(const struct redis_record *record, const char *key, size_t n_key,
 			  char ret_text[REDIS_RECORD_MAX])
 {
-	int n = snprintf(ret_text, REDIS_RECORD_MAX,
-			 "V%016" PRIx64 " %" PRIx32 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIu32,
-			 record->token, record->flags, record->expires_ms, record->ends_ms,
-			 record->length, record->segments);
+	const uint64_t decimals[] = { record->expires_ms, record->ends_ms, record->length,
+				      record->segments };
+	char *at = ret_text;
+	uint64_t sum;
 
-	return (size_t)n + (size_t)snprintf(ret_text + n, REDIS_RECORD_MAX - (size_t)n,
-					    " %016" PRIx64,
-					    sum_of(ret_text, (size_t)n, key, n_key));
+	*at++ = 'V';
+	at = digits_hex(at, record->token, REDIS_TOKEN_DIGITS);
+	*at++ = ' ';
+	at = digits_hex(at, record->flags, 1);
+	for (size_t i = 0; i < sizeof(decimals) / sizeof(*decimals); i++) {
+		*at++ = ' ';
+		at = digits_decimal(at, decimals[i]);
+	}
+	sum = sum_of(ret_text, (size_t)(at - ret_text), key, n_key);
+	*at++ = ' ';
+	at = digits_hex(at, sum, REDIS_TOKEN_DIGITS);
+	*at = '\0';
+	return (size_t)(at - ret_text);
 }
 
 /* A number up to the blank behind it; *at moves behind that.  False where there is none. */

@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 #include <hiredis/sds.h>
 
 #include "base/clock.h"
+#include "base/digits.h"
 #include "base/quiet.h"
 
 #define CHUNK_BYTES 16384
@@ -348,10 +348,14 @@ static void append(struct redis_wire *wire, const void *bytes, size_t n)
 
 static void append_size(struct redis_wire *wire, char mark, size_t size)
 {
-	char line[32];
-	int n = snprintf(line, sizeof(line), "%c%zu\r\n", mark, size);
+	char line[DIGITS_MAX + 3];
+	char *end = line;
 
-	append(wire, line, (size_t)n);
+	*end++ = mark;
+	end = digits_decimal(end, size);
+	*end++ = '\r';
+	*end++ = '\n';
+	append(wire, line, (size_t)(end - line));
 }
 
 void redis_wire_command(struct redis_wire *wire, size_t n_args)
@@ -381,10 +385,14 @@ void redis_wire_text(struct redis_wire *wire, const char *text)
 
 void redis_wire_number(struct redis_wire *wire, int64_t number)
 {
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%lld", (long long)number);
+	char text[DIGITS_MAX + 1];
+	char *end = text;
 
-	redis_wire_arg(wire, text, (size_t)n);
+	if (number < 0) {
+		*end++ = '-';
+	}
+	end = digits_decimal(end, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
+	redis_wire_arg(wire, text, (size_t)(end - text));
 }
 
 static bool would_block(void)
