@@ -144,10 +144,10 @@ static void share_bar(const struct svg_plot *plot, const struct bench_report *re
 		snprintf(title, sizeof(title), "%s: %.2f %% %s%s", name_of(report, h), 100 * share,
 			 i == SUMMARY_MISSED ? "" : "found in ", summary_share_names[i]);
 		bar(plot->out, x, y, share * whole, class, title);
-		if (share > 0.07) {
+		if (share > 0.08) {
 			snprintf(class, sizeof(class), "on l%u", i);
 			svg_label(plot->out, x + share * whole / 2, y + BAR_HEIGHT / 2.0 + 5,
-				  "middle", class, "%.3g %%", 100 * share);
+				  "middle", class, "%.1f %%", 100 * share);
 		}
 		x += share * whole;
 	}
