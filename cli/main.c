@@ -141,7 +141,16 @@ static const char usage[] =
 	"  -c FILE               the configuration, instead of TOWER_CONFIG or /etc/tower.ini\n"
 	"  -o section.key=value  overrules the file and the environment\n"
 	"\n"
-	"`tower COMMAND --help` says more; `tower --version` prints the version.\n";
+	"`tower help COMMAND` or `tower COMMAND --help` says more; `tower --version` prints the\n"
+	"version.\n"
+	"\n"
+	"Examples:\n"
+	"    tower run -- php -S 127.0.0.1:8080    a program under tower\n"
+	"    tower stat --watch 1s                 what its layers serve, again every second\n"
+	"    tower disable                         leave it alone, at its next call\n"
+	"\n"
+	"All commands work on the programs of one user and one name (-o tower.name=NAME).\n"
+	"Manual: tower(1), tower.ini(5), libtower(7).\n";
 
 void cli_error(const char *format, ...)
 {
@@ -284,6 +293,19 @@ static int run_command(const struct command *command, int argc, char **argv)
 	return command->run(&options, argc, argv);
 }
 
+/* tower help [COMMAND] */
+static int help(int argc, char **argv)
+{
+	const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
+
+	if (argc > 2 && !command) {
+		refuse_command(argv[2]);
+		return CLI_USAGE;
+	}
+	fputs(command ? command->help : usage, stdout);
+	return CLI_OK;
+}
+
 static int dispatch(int argc, char **argv)
 {
 	const struct command *command;
@@ -299,6 +321,9 @@ static int dispatch(int argc, char **argv)
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("tower " TOWER_VERSION);
 		return CLI_OK;
+	}
+	if (strcmp(argv[1], "help") == 0) {
+		return help(argc, argv);
 	}
 	command = find_command(argv[1]);
 	if (!command) {

@@ -143,8 +143,14 @@ static void test_help_and_version__on_stdout(void **state)
 		assert_exit(RUN(commands[i], "--help"), 0);
 		snprintf(usage, sizeof(usage), "usage: tower %s ", commands[i]);
 		assert_memory_equal(output, usage, strlen(usage));
+		assert_exit(RUN("help", commands[i]), 0);
+		assert_memory_equal(output, usage, strlen(usage));
 		RUN("--help");
 	}
+	assert_exit(RUN("help"), 0);
+	assert_non_null(strstr(output, "usage: tower COMMAND"));
+	assert_exit(RUN("help", "nothing"), 2);
+	assert_non_null(strstr(errors, "\"nothing\" is no command"));
 	assert_exit(RUN("--version"), 0);
 	assert_string_equal(output, "tower " TOWER_VERSION "\n");
 }
