@@ -201,6 +201,8 @@ static const char *check_text(enum config_key key, const char *value)
 		return all_of(value, is_graph) ? NULL : "holds another character";
 	case CONFIG_KEY_redis_url:
 		return redis_url_check(value);
+	case CONFIG_KEY_redis_replicas:
+		return redis_replicas_check(value);
 	case CONFIG_KEY_redis_password_file:
 	case CONFIG_KEY_coherence_path:
 	case CONFIG_KEY_stats_path:

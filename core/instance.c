@@ -139,6 +139,7 @@ static struct layer *open_redis(bool whole)
 	struct redis_options options = {
 		.url = config.redis_url,
 		.password_file = config.redis_password_file,
+		.replicas = config.redis_replicas,
 		.name_space = config.redis_namespace,
 		.version = config.redis_version,
 		.ttl_ns = config.redis_ttl,

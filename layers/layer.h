@@ -181,7 +181,8 @@ struct layer_ops {
 	 * LAYER_SLOT_BUSY, unless the layer is the authority; sets every other
 	 * one's answer to HIT (with value, flags, deadline, cas), MISS or DOWN
 	 * and keeps n_hits.  A layer that is LAYER_DEEP asks only for items
-	 * that are LAYER_MISS.  The walk sets `layer`.
+	 * that are LAYER_MISS.  The walk sets `layer`.  Of a hit that nobody else may
+	 * keep, it sets the slot to LAYER_SLOT_BUSY.
 	 */
 	void (*get)(struct layer *layer, struct layer_batch *batch);
 

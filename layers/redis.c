@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "layers/redis_read.h"
 #include "layers/redis_session.h"
+#include "layers/redis_url.h"
 #include "layers/redis_write.h"
 
 /*
@@ -94,31 +95,42 @@ static void redis_close(struct layer **layer)
 	*layer = NULL;
 	if (old) {
 		redis_pool_close(&old->pool);
+		for (unsigned i = 0; i < old->n_replicas; i++) {
+			redis_pool_close(&old->replicas[i]);
+		}
 		redis_places_free(&old->places);
 		free(old->writes);
 		free(old);
 	}
 }
 
+static void of_all_pools(struct layer *layer, void (*operation)(struct redis_pool *))
+{
+	operation(layer->pool);
+	for (unsigned i = 0; i < layer->n_replicas; i++) {
+		operation(layer->replicas[i]);
+	}
+}
+
 static void redis_prepare(struct layer *layer)
 {
-	redis_pool_prepare(layer->pool);
+	of_all_pools(layer, redis_pool_prepare);
 }
 
 static void redis_parent(struct layer *layer)
 {
-	redis_pool_parent(layer->pool);
+	of_all_pools(layer, redis_pool_parent);
 }
 
 static void redis_abandoned(struct layer *layer, const void *end)
 {
-	redis_pool_abandoned(layer->pool);
+	of_all_pools(layer, redis_pool_abandoned);
 	redis_write_abandon(layer, end);
 }
 
 static void redis_child(struct layer *layer)
 {
-	redis_pool_child(layer->pool);
+	of_all_pools(layer, redis_pool_child);
 	redis_record_child();
 	redis_write_child(layer);
 	atomic_store(&layer->process, 0);
@@ -129,10 +141,39 @@ static void set_options(struct layer *layer, const struct redis_options *options
 	layer->options = *options;
 	layer->options.url = NULL;
 	layer->options.password_file = NULL;
+	layer->options.login_url = NULL;
+	layer->options.replicas = NULL;
 	layer->options.name_space = NULL;
 	if (layer->options.max_item_bytes > REDIS_ITEM_BYTES_MAX) {
 		layer->options.max_item_bytes = REDIS_ITEM_BYTES_MAX;
 	}
+}
+
+static bool open_replicas(struct layer *layer, const struct redis_options *options,
+			  const char **ret_why)
+{
+	struct redis_options of_replica = *options;
+	const char *at = options->replicas ? options->replicas : "";
+	char url[REDIS_URL_MAX];
+	const char *why = redis_replicas_check(at);
+
+	if (why) {
+		*ret_why = why;
+		return false;
+	}
+	of_replica.url = url;
+	of_replica.login_url = options->url;
+	of_replica.seen = NULL;
+	while (layer->n_replicas < REDIS_REPLICAS_MAX && redis_url_next(&at, url)) {
+		struct redis_pool *pool =
+			redis_pool_open(&of_replica, layer->shared, layer->counters, ret_why);
+
+		if (pool == NULL) {
+			return false;
+		}
+		layer->replicas[layer->n_replicas++] = pool;
+	}
+	return true;
 }
 
 size_t redis_shared_bytes(void)
@@ -163,7 +204,7 @@ struct layer *redis_open(const struct redis_options *options, void *shared,
 	if (layer->writes) {
 		layer->pool = redis_pool_open(options, layer->shared, counters, ret_why);
 	}
-	if (layer->pool == NULL) {
+	if (layer->pool == NULL || !open_replicas(layer, options, ret_why)) {
 		redis_close(&layer);
 		return NULL;
 	}
@@ -180,6 +221,9 @@ void redis_abandon(void *shared, uint64_t process)
 static void redis_set_off(struct layer *layer, bool off)
 {
 	redis_pool_set_off(layer->pool, off);
+	for (unsigned i = 0; i < layer->n_replicas; i++) {
+		redis_pool_set_off(layer->replicas[i], off);
+	}
 }
 
 const struct layer_ops redis_ops = {

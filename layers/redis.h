@@ -10,6 +10,10 @@
  * still its own mark.  So the deep layer follows memcached's order of writes
  * although nothing tells it that order.
  *
+ * With replicas, reads ask one of them at random, and the server itself where that
+ * does not answer or is of another generation.  What a replica has may be as old as
+ * replication is slow: such a hit is nobody's to keep (its slot is BUSY).
+ *
  * No failure of Redis reaches the program.  Every operation has one deadline
  * over waiting for a connection, connect, write and read together; past it the
  * breaker opens (redis_breaker.h), for all processes of the domain.  A mark that
@@ -49,6 +53,8 @@ struct redis_seen {
 struct redis_options {
 	const char *url;	   /* redis://[user:password@]host:port/db, unix:///path?db=N */
 	const char *password_file; /* NULL or empty: the url's; first line without its newline */
+	const char *login_url;	   /* whose user, password and database count; NULL: url's */
+	const char *replicas;	   /* NULL or urls that reads may use, separated by commas */
 	const char *name_space;	   /* put before every key */
 	uint64_t version;
 	int64_t ttl_ns; /* the most a value lives; 0: its own expiry only */
@@ -80,6 +86,9 @@ struct layer *redis_open(const struct redis_options *options, void *shared,
 
 /* A process (process_pack()) was found dead in the middle of a write; before its slot is free. */
 void redis_abandon(void *shared, uint64_t process);
+
+/* The same of a list of replicas: without users, passwords and databases, which are the url's. */
+const char *redis_replicas_check(const char *urls);
 
 /* Whether the url can be used; NULL, or a static sentence that says what is wrong. */
 const char *redis_url_check(const char *url);

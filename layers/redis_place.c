@@ -199,6 +199,17 @@ enum redis_place_answer redis_place_compare(struct redis_place *place,
 	return REDIS_PLACE_OTHER;
 }
 
+bool redis_place_is_number(const struct redis_wire_reply *reply, uint64_t number)
+{
+	struct found found;
+	char text[DIGITS_MAX + 2];
+	char *end = digits_hex(text, number, 1);
+
+	*end++ = ' ';
+	return take_text(&found, reply) && !found.nonsense &&
+	       strncmp(found.text, text, (size_t)(end - text)) == 0;
+}
+
 /* Higher than any that stood there or that the domain has seen, and than those made of before. */
 static uint64_t next_number(const struct redis_place *place, const struct found *found)
 {

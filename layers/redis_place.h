@@ -95,6 +95,9 @@ enum redis_place_answer redis_place_compare(struct redis_place *place,
 					    const struct redis_identity *identity, uint64_t assumed,
 					    const struct redis_wire_reply *reply);
 
+/* Whether that answer, of a replica, names this number. */
+bool redis_place_is_number(const struct redis_wire_reply *reply, uint64_t number);
+
 /*
  * The number to assume on this connection, in *ret_number: as known, or learned;
  * a new generation is begun where there is none, where this is not the Redis

@@ -44,7 +44,15 @@ struct redis_pool {
 static const char *parse_url(const struct redis_options *options, struct redis_url *ret_url)
 {
 	const char *why = redis_url_parse(options->url, ret_url);
+	struct redis_url login;
 
+	if (why == NULL && options->login_url) {
+		why = redis_url_parse(options->login_url, &login);
+		memcpy(ret_url->user, login.user, sizeof(login.user));
+		memcpy(ret_url->password, login.password, sizeof(login.password));
+		ret_url->db = login.db;
+		explicit_bzero(&login, sizeof(login));
+	}
 	if (why == NULL && options->password_file && *options->password_file) {
 		why = redis_url_read_password(options->password_file, ret_url);
 	}

@@ -24,6 +24,8 @@ struct asked_place {
 /* A read while its replies come in. */
 struct reading {
 	struct redis_session session;
+	bool is_replica;
+	bool is_behind; /* the replica, or it has never heard of a place */
 	struct layer_batch *batch;
 	struct asked_place places[PLACES_MAX];
 	size_t n_places;
@@ -86,6 +88,10 @@ static enum redis_wire_status add_place(struct reading *reading, struct redis_pl
 
 	*added = (struct asked_place){ .place = place };
 	reading->n_places++;
+	if (reading->is_replica) {
+		added->number = atomic_load(&place->number);
+		return REDIS_WIRE_OK;
+	}
 	status = redis_session_number(&reading->session, place, &added->number);
 	if (status == REDIS_WIRE_OK && !is_trusted(place)) {
 		added->number = 0;
@@ -221,8 +227,15 @@ static size_t mget_items(const struct reading *reading)
 static bool take_place(struct reading *reading, const struct redis_wire_reply *reply)
 {
 	struct asked_place *at = &reading->places[reply->command];
-	enum redis_place_answer answer = redis_place_compare(
-		at->place, &reading->session.connection->identity, at->number, reply);
+	enum redis_place_answer answer;
+
+	if (reading->is_replica) {
+		at->is_same = redis_place_is_number(reply, at->number);
+		reading->is_behind |= !at->is_same;
+		return true;
+	}
+	answer = redis_place_compare(at->place, &reading->session.connection->identity, at->number,
+				     reply);
 
 	at->is_same = answer == REDIS_PLACE_SAME || fault_planted(FAULT_no_generation_check);
 	return answer != REDIS_PLACE_NONSENSE;
@@ -254,6 +267,9 @@ static bool take_reading(void *owner, const struct redis_wire_reply *reply)
 	reading->n_answered++;
 	if (at->is_same) {
 		item->answer = take_body(reading, item, at, reply);
+		if (reading->is_replica && item->answer == LAYER_HIT) {
+			item->slot = LAYER_SLOT_BUSY;
+		}
 	}
 	if (item->answer == LAYER_HIT) {
 		probe_hit(PROBE_REDIS, &item->key, item->n_value);
@@ -384,12 +400,47 @@ static void say_untrusted_down(struct reading *reading)
 	}
 }
 
+/* What a replica cannot know is asked of the leader: whether any of it is trusted at all. */
+static bool suits_replica(struct layer *layer, const struct layer_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_items; i++) {
+		const struct layer_item *item = &batch->items[i];
+		const struct redis_place *place =
+			is_candidate(item) ? redis_session_place(layer, item->key.server) : NULL;
+
+		if (place && (place->server == NULL || !is_trusted(place) ||
+			      atomic_load(&place->number) != atomic_load(&place->server->newest) ||
+			      atomic_load(&place->number) == 0)) {
+			return false;
+		}
+	}
+	return !batch->want_cas && !layer->options.outsider;
+}
+
+/* True where nothing is left to ask, or no time. */
+static bool read_replica(struct layer *layer, struct layer_batch *batch)
+{
+	struct reading reading = { .batch = batch, .is_replica = true };
+	enum redis_wire_status status;
+
+	if (!suits_replica(layer, batch) || pass_over_unmarked(layer, batch) == 0 ||
+	    !redis_session_begin_replica(&reading.session, layer)) {
+		return false;
+	}
+	status = read_all(&reading);
+	redis_session_end(&reading.session, status);
+	if (status == REDIS_WIRE_TIMEOUT) {
+		say_down(batch, reading.first);
+	}
+	return status == REDIS_WIRE_TIMEOUT || (status == REDIS_WIRE_OK && !reading.is_behind);
+}
+
 void redis_read(struct layer *layer, struct layer_batch *batch)
 {
 	struct reading reading = { .batch = batch };
 	enum redis_wire_status status = REDIS_WIRE_OK;
 
-	if (!has_candidates(batch)) {
+	if (!has_candidates(batch) || (layer->n_replicas && read_replica(layer, batch))) {
 		return;
 	}
 	/* Beginning a session marks what is unmarked, if nobody else does. */

@@ -47,7 +47,7 @@ bool redis_session_is_held(struct redis_session *session)
 
 void redis_session_end(struct redis_session *session, enum redis_wire_status status)
 {
-	redis_pool_put(session->layer->pool, session->connection, status);
+	redis_pool_put(session->pool, session->connection, status);
 	session->connection = NULL;
 }
 
@@ -193,22 +193,50 @@ static enum redis_wire_status remark(struct redis_session *session)
 	return status;
 }
 
+/* Whether what Redis has is no use any more. */
+static bool clock_was_set_back(struct layer *layer)
+{
+	if (!redis_shared_watch_clock(layer->shared)) {
+		return false;
+	}
+	log_line(LOG_LEVEL_WARN, "redis: the clock was set back: what is in Redis is forgotten");
+	redis_say_unmarked(layer);
+	return true;
+}
+
+bool redis_session_begin_replica(struct redis_session *session, struct layer *layer)
+{
+	uint64_t first = layer->n_replicas > 1 ? redis_record_token() : 0;
+
+	session->layer = layer;
+	session->deadline_ns = clock_now_ns() + layer->options.timeout_ns;
+	session->connection = NULL;
+	if (clock_was_set_back(layer)) {
+		return false;
+	}
+	for (unsigned i = 0; i < layer->n_replicas && session->connection == NULL; i++) {
+		session->pool = layer->replicas[(first + i) % layer->n_replicas];
+		session->connection = redis_pool_take(session->pool, false, session->deadline_ns);
+	}
+	if (session->connection) {
+		session->lease = session->connection->lease;
+	}
+	return session->connection != NULL;
+}
+
 bool redis_session_begin(struct redis_session *session, struct layer *layer, bool wait)
 {
 	enum redis_wire_status status;
 
 	session->layer = layer;
+	session->pool = layer->pool;
 	session->deadline_ns = clock_now_ns() + layer->options.timeout_ns;
 	session->connection = redis_pool_take(layer->pool, wait, session->deadline_ns);
 	if (session->connection == NULL) {
 		return false;
 	}
 	session->lease = session->connection->lease;
-	if (redis_shared_watch_clock(layer->shared)) {
-		log_line(LOG_LEVEL_WARN,
-			 "redis: the clock was set back: what is in Redis is forgotten");
-		redis_say_unmarked(layer);
-	}
+	clock_was_set_back(layer);
 	if (redis_shared_may_remark(layer->shared, layer->options.timeout_ns)) {
 		status = remark(session);
 		redis_shared_remark_done(layer->shared);

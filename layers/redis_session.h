@@ -23,6 +23,8 @@
 /* At once in one process; untouched ones cost no memory. */
 #define REDIS_WRITES_MAX 256
 
+#define REDIS_REPLICAS_MAX 16
+
 struct redis_write; /* redis_write.h */
 
 struct layer {
@@ -31,6 +33,8 @@ struct layer {
 	struct redis_shared *shared;
 	struct redis_places places;
 	struct redis_pool *pool;
+	struct redis_pool *replicas[REDIS_REPLICAS_MAX];
+	unsigned n_replicas;
 	struct layer_counters **counters;
 	_Atomic uint64_t process;   /* process_pack(); 0: not asked for yet */
 	struct redis_write *writes; /* REDIS_WRITES_MAX of them; owned */
@@ -38,6 +42,7 @@ struct layer {
 
 struct redis_session {
 	struct layer *layer;
+	struct redis_pool *pool;	     /* whose connection it is */
 	struct redis_connection *connection; /* NULL: none is held */
 	int64_t deadline_ns;
 	uint64_t lease; /* of the connection */
@@ -55,6 +60,9 @@ bool redis_session_is_held(struct redis_session *session);
  * and redis_session_end() must not follow.
  */
 bool redis_session_begin(struct redis_session *session, struct layer *layer, bool wait);
+
+/* The same of a replica, any that can be asked; marks nothing. */
+bool redis_session_begin_replica(struct redis_session *session, struct layer *layer);
 
 /* `status` is how it went. */
 void redis_session_end(struct redis_session *session, enum redis_wire_status status);

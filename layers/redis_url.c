@@ -285,3 +285,36 @@ const char *redis_url_read_password(const char *path, struct redis_url *url)
 	password[n] = '\0';
 	return NULL;
 }
+
+bool redis_url_next(const char **at, char ret_url[REDIS_URL_MAX])
+{
+	const char *begin = *at + strspn(*at, ", \t");
+	size_t n = strcspn(begin, ", \t");
+
+	if (n == 0 || n >= REDIS_URL_MAX) {
+		return false;
+	}
+	memcpy(ret_url, begin, n);
+	ret_url[n] = '\0';
+	*at = begin + n;
+	return true;
+}
+
+const char *redis_replicas_check(const char *urls)
+{
+	char text[REDIS_URL_MAX];
+	struct redis_url url;
+	const char *why = NULL;
+
+	while (why == NULL && redis_url_next(&urls, text)) {
+		why = redis_url_parse(text, &url);
+		if (why == NULL && (*url.user || *url.password || url.db)) {
+			why = "user, password and database are those of url";
+		}
+	}
+	if (why == NULL && urls[strspn(urls, ", \t")] != '\0') {
+		why = "a url is too long";
+	}
+	explicit_bzero(&url, sizeof(url));
+	return why;
+}

@@ -33,6 +33,13 @@ struct redis_url {
 const char *redis_url_parse(const char *text, struct redis_url *ret_url);
 
 /*
+ * The next url of a list that is separated by commas and blanks; *at moves behind it.
+ * False where there is none, or it is too long; then *at stands before it.
+ */
+#define REDIS_URL_MAX 512
+bool redis_url_next(const char **at, char ret_url[REDIS_URL_MAX]);
+
+/*
  * Takes the password from the first line of a regular file.  NULL, or a static
  * sentence that says what is wrong.
  */

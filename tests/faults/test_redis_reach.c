@@ -168,6 +168,105 @@ static void test_user_with_few_rights__does_all(void **state)
 	redis_ops.close(&layer);
 }
 
+static struct server *replica_start(void)
+{
+	struct server *replica = server_start_redis("--repl-diskless-sync-delay 0");
+	char text[64];
+
+	assert_non_null(replica);
+	deep_expect_command("CONFIG SET repl-diskless-sync-delay 0", "+OK\r\n");
+	snprintf(text, sizeof(text), "REPLICAOF 127.0.0.1 %d", deep_listen(deep_server));
+	assert_string_equal(deep_command_to(replica, text), "+OK\r\n");
+	deep_wait_for(replica, "INFO replication", "master_link_status:up");
+	return replica;
+}
+
+/* How many times a server was read. */
+static unsigned n_reads(const struct server *server)
+{
+	const char *at =
+		strstr(deep_command_to(server, "INFO commandstats"), "cmdstat_mget:calls=");
+
+	return at ? (unsigned)strtoul(strchr(at, '=') + 1, NULL, 10) : 0;
+}
+
+/* Until the replica has it. */
+static void wait_for_record(const struct server *replica)
+{
+	char text[600];
+
+	snprintf(text, sizeof(text), "EXISTS %s", deep_only_body());
+	deep_wait_for(replica, text, ":1");
+}
+
+static void test_replica__is_read_and_nobody_keeps_what_it_has(void **state)
+{
+	struct redis_options options = deep_options(DEEP_LONG_NS);
+	struct layer_item item = { .key = deep_key("k"), .answer = LAYER_MISS };
+	struct layer_batch batch = deep_batch(&item, 1);
+	struct server *replica = replica_start();
+	char replicas[256];
+	struct layer *layer;
+
+	snprintf(replicas, sizeof(replicas), "unix://%s", server_socket(replica));
+	options.replicas = replicas;
+	layer = deep_with(&options);
+	deep_set(layer, "k", "v");
+	wait_for_record(replica);
+	redis_ops.get(layer, &batch);
+	assert_int_equal(item.answer, LAYER_HIT);
+	assert_string_equal(item.value, "v");
+	assert_true(item.slot == LAYER_SLOT_BUSY);
+	free(item.value);
+	assert_int_equal(n_reads(deep_server), 0);
+	assert_int_equal(n_reads(replica), 1);
+	deep_expect(layer, "l", LAYER_MISS);
+	assert_int_equal(n_reads(deep_server), 0);
+
+	/* With CAS ids: what goes back into memcached must not be old. */
+	item = (struct layer_item){ .key = deep_key("k"), .answer = LAYER_MISS };
+	batch = deep_batch(&item, 1);
+	batch.want_cas = true;
+	redis_ops.get(layer, &batch);
+	assert_int_equal(item.answer, LAYER_HIT);
+	assert_true(item.slot != LAYER_SLOT_BUSY);
+	free(item.value);
+	assert_int_equal(n_reads(deep_server), 1);
+	redis_ops.close(&layer);
+	server_stop(&replica);
+}
+
+/* One that is away, and one that has never heard of the generation in force. */
+static void test_replica_that_cannot_know__is_replaced_by_the_leader(void **state)
+{
+	struct redis_options options = deep_options(DEEP_LONG_NS);
+	struct server *replica = replica_start();
+	char replicas[256];
+	struct layer *layer;
+
+	snprintf(replicas, sizeof(replicas), "unix:///nonexistent/redis, unix://%s",
+		 server_socket(replica));
+	options.replicas = replicas;
+	layer = deep_with(&options);
+	deep_set(layer, "k", "old");
+	wait_for_record(replica);
+	assert_string_equal(deep_command_to(replica, "REPLICAOF NO ONE"), "+OK\r\n");
+	deep_flush(layer);
+	for (int i = 0; i < 10; i++) {
+		deep_expect(layer, "k", LAYER_MISS);
+	}
+	deep_set(layer, "k", "new");
+	deep_expect_hit(layer, "k", "new");
+	server_kill(replica, SIGKILL);
+	assert_true(server_wait_exit(replica, DEEP_PATIENCE_NS / CLOCK_NS_PER_MS));
+	for (int i = 0; i < 10; i++) {
+		deep_expect_hit(layer, "k", "new");
+	}
+	deep_expect_clean(true);
+	redis_ops.close(&layer);
+	server_stop(&replica);
+}
+
 static void test_unknown_name__is_down(void **state)
 {
 	struct layer *layer;
@@ -185,6 +284,8 @@ int main(void)
 		DEEP_TEST(test_databases__are_apart),
 		DEEP_TEST_ALONE(test_something_else_there__is_down),
 		DEEP_TEST(test_tcp_by_name__works),
+		DEEP_TEST(test_replica__is_read_and_nobody_keeps_what_it_has),
+		DEEP_TEST(test_replica_that_cannot_know__is_replaced_by_the_leader),
 		DEEP_TEST(test_user_with_few_rights__does_all),
 		DEEP_TEST_ALONE(test_unknown_name__is_down),
 	};

@@ -251,6 +251,11 @@ static void test_redis_url__is_checked(void **state)
 	assert_option_refused("redis.url=http://host/", "allowed: redis://[user:password@]");
 	assert_option_refused("redis.url=", "empty");
 	assert_option_refused("redis.url=redis://:70000", "redis.url");
+	assert_option("redis.replicas=redis://a, unix:///run/b.sock,redis://[::1]:6380");
+	assert_option("redis.replicas=");
+	assert_option_refused("redis.replicas=redis://a,redis://:secret@b", "redis.replicas");
+	assert_option_refused("redis.replicas=redis://a/3", "redis.replicas");
+	assert_option_refused("redis.replicas=redis://a,here", "redis.replicas");
 }
 
 static void test_options__need_key_and_value(void **state)
