@@ -5,6 +5,8 @@
 # shellcheck source=tests/lib/apps.sh
 . tests/lib/apps.sh
 
+command -v chromium >/dev/null || skip 'no chromium: scripts/deps browser'
+
 unset TOWER_NAME
 # How soon Redis answers on a busy machine decides nothing here.
 export TOWER_REDIS_TIMEOUT=20s TOWER_REDIS_CONNECT_TIMEOUT=20s
