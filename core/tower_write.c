@@ -223,7 +223,10 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 	tower_keep_up(tower);
 	write->timed = timing_walk();
 	if (write->changes_expiry) {
-		write->exptime = expiry_cap(write->exptime, tower->config.memcached_ttl);
+		int64_t exptime = expiry_cap(write->exptime, tower->config.memcached_ttl);
+
+		write->capped = exptime != write->exptime;
+		write->exptime = exptime;
 	}
 	/* Before the call: the value must not outlive memcached's, which counts from later on. */
 	write->deadline_ns = expiry_deadline_ns(write->exptime);

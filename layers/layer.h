@@ -142,6 +142,7 @@ struct layer_write {
 	int64_t exptime; /* as memcached takes it: 0 never, to 30 days relative, else absolute */
 	int64_t deadline_ns;  /* the same as a deadline of clock.h; in the past: ended already */
 	bool changes_expiry;  /* the exptime counts for this verb */
+	bool capped;	      /* it is not the program's own any more */
 	bool may_keep_expiry; /* but only where the key was not there (a counter's initial value) */
 
 	void *program; /* the call itself, for the authority */

@@ -409,7 +409,9 @@ static void memcached_write(struct layer *layer, struct layer_write *write)
 {
 	struct memcached_call *call = write->program;
 
-	call->expiration = (time_t)write->exptime;
+	if (write->capped) {
+		call->expiration = (time_t)write->exptime;
+	}
 	perform_once(write, call);
 	write->outcome = memcached_outcome(call->handle, call->rc);
 	write->absent = write->outcome == LAYER_REFUSED && is_absent(write, call->rc);

@@ -133,7 +133,12 @@ static void test_expiry__is_capped_where_it_counts(void **state)
 	tower.config.memcached_ttl = 60 * CLOCK_NS_PER_S;
 	tower_write(&tower, &write, &doubts);
 	assert_int_equal(write.exptime, 60);
+	assert_true(write.capped);
 	assert_true(write.deadline_ns == 1060 * CLOCK_NS_PER_S);
+	write.exptime = 30;
+	tower_write(&tower, &write, &doubts);
+	assert_int_equal(write.exptime, 30);
+	assert_false(write.capped);
 	write = (struct layer_write){ .verb = LAYER_DELETE, .key = fakes_key("a") };
 	tower_write(&tower, &write, &doubts);
 	assert_int_equal(write.exptime, 0);
