@@ -401,7 +401,7 @@ static void test_no_memory_for_a_value__is_down(void **state)
 static void test_damaged_value__is_a_miss_and_an_error(void **state)
 {
 	static const char *const damages[] = {
-		"SETRANGE %b 17 X", "APPEND %b X", "SET %b text", "SETRANGE %r 3 0",
+		"SETRANGE %b 17 X", "APPEND %b X", "SET %b text", "SETRANGE %r 3 g",
 		"SET %r Vtext",	    "APPEND %r 0", "DEL %b",	  "SETRANGE %b 0 S",
 	};
 	struct layer *layer = deep_open(DEEP_LONG_NS);
