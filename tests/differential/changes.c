@@ -96,6 +96,9 @@ void operate_servers(struct worker *worker, struct handle *handle)
 	record(worker, " server_add %s -> %d", path,
 	       memcached_server_add_unix_socket(handle->st, path));
 	handle->n_servers++;
+	if (!handle_may_buffer(handle)) {
+		memcached_behavior_set(handle->st, MEMCACHED_BEHAVIOR_BUFFER_REQUESTS, 0);
+	}
 }
 
 void operate_clone(struct worker *worker, struct handle *handle)

@@ -193,9 +193,27 @@ static void set_trigger(struct worker *worker, struct handle *handle, memcached_
  * Over the binary protocol libmemcached takes the answer to the first write that
  * it has buffered for the answer to the next question.
  */
+static bool has_a_server_twice(const memcached_st *st)
+{
+	for (uint32_t i = 0; i < memcached_server_count(st); i++) {
+		const char *name =
+			memcached_server_name(memcached_server_instance_by_position(st, i));
+
+		for (uint32_t j = 0; j < i; j++) {
+			if (strcmp(name, memcached_server_name(
+						 memcached_server_instance_by_position(st, j))) ==
+			    0) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* What two connections to one server send at once comes in any order. */
 bool handle_may_buffer(const struct handle *handle)
 {
-	return !handle->st->flags.binary_protocol;
+	return !handle->st->flags.binary_protocol && !has_a_server_twice(handle->st);
 }
 
 static void choose_protocol(struct worker *worker, struct handle *handle)
