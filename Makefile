@@ -255,6 +255,7 @@ INSTALLED = 755:bin:$(BUILD)/tower 755:lib/tower:$(BUILD)/libtower.so \
             644:share/bash-completion/completions:scripts/completion.bash:tower \
             $(addprefix 644:share/doc/tower:,README.md CHANGES.md LICENSE tower.ini.example) \
             $(addprefix 644:share/doc/tower/docs:,$(wildcard docs/*.*)) \
+            644:share/doc/tower/bench:bench/README.md \
             $(addprefix 644:share/doc/tower/docs/prometheus:,$(wildcard docs/prometheus/*)) \
             $(addprefix 644:share/doc/tower/docs/grafana:,$(wildcard docs/grafana/*))
 part      = $(word $(2),$(subst :, ,$(1)))
@@ -271,7 +272,7 @@ install-files:
 uninstall:
 	rm -f $(foreach row,$(INSTALLED),$(call installed,$(row)))
 	for folder in share/doc/tower/docs/prometheus share/doc/tower/docs/grafana \
-			share/doc/tower/docs share/doc/tower lib/tower; do \
+			share/doc/tower/docs share/doc/tower/bench share/doc/tower lib/tower; do \
 		[ ! -d '$(DESTDIR)$(PREFIX)'/$$folder ] || \
 			rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(PREFIX)'/$$folder || exit; \
 	done
