@@ -141,7 +141,7 @@ static void after_real_mget(struct shim_state *state, const memcached_st *handle
 {
 	if (state && memcached_outcome(handle, rc) != LAYER_UNSENT) {
 		shim_drop_results(state);
-		shim_sent(state, 0);
+		shim_sent(state, SHIM_AWAITED);
 		state->unread = memcached_success(rc) || rc == MEMCACHED_SOME_ERRORS;
 	}
 }

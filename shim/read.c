@@ -37,8 +37,8 @@ static enum shim_reason prepare(const struct tower *tower, struct shim_state *st
 	}
 	reason = shim_item_read(state, read->handle, read->group, read->n_group, key, n_key,
 				ret_key);
-	if (state->buffered &&
-	    (reason != REASON_none || (state->buffered & (ret_key->server | SHIM_AWAITED)))) {
+	if (state->buffered) {
+		/* What else the real call sends, only libmemcached knows. */
 		return REASON_buffered;
 	}
 	return shim_has_unread(state, read->handle) ? REASON_unread
@@ -46,17 +46,17 @@ static enum shim_reason prepare(const struct tower *tower, struct shim_state *st
 }
 
 /*
- * A real read sends what was buffered for the server it asks (0: not known), drops what
- * was unread, and waits for an answer.
+ * A real read sends what was buffered for these servers, drops what was unread, and waits
+ * for an answer.
  */
 static void after_real_read(struct tower *tower, struct shim_state *state,
-			    const struct memcached_read *read, uint64_t server)
+			    const struct memcached_read *read, uint64_t servers)
 {
 	memcached_return_t rc = read->rc;
 
 	if (state && read->handle && memcached_outcome(read->handle, rc) != LAYER_UNSENT) {
 		shim_drop_results(state);
-		shim_sent(state, server);
+		shim_sent(state, servers);
 		if (rc == MEMCACHED_BUFFERED) {
 			state->buffered = SHIM_ANY_SERVER;
 		}
@@ -121,7 +121,7 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	tower_read_end(tower, &batch);
 	handle->get_key_failure = trigger;
 	if (handle->query_id != query_id) {
-		after_real_read(tower, state, read, 0);
+		after_real_read(tower, state, read, SHIM_AWAITED);
 	}
 	if (item->answer == LAYER_HIT) {
 		if (item->layer != tower->authority) {
@@ -165,7 +165,7 @@ static char *get_prepared(struct tower *tower, enum shim_call call, struct memca
 	}
 	shim_passed(tower, call, read->handle, state, reason);
 	value = memcached_get_real(read, key, reason == REASON_namespace ? SHIM_TOO_LONG : n_key);
-	after_real_read(tower, state, read, at.server);
+	after_real_read(tower, state, read, shim_asked(&at) | SHIM_AWAITED);
 	return value;
 }
 
@@ -233,7 +233,7 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 		shim_passed(tower, call, read->handle, state, reason);
 		read->rc = reason == REASON_namespace ? refuse_exist(read, key, n_key)
 						      : real_exist(read, key, n_key);
-		after_real_read(tower, state, read, item.server);
+		after_real_read(tower, state, read, shim_asked(&item));
 	}
 	shim_end(&frame);
 	return read->rc;

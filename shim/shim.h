@@ -154,17 +154,16 @@ static inline uint64_t shim_server_bit(size_t number)
 	return UINT64_C(1) << (number < 62 ? number : 62);
 }
 
-/* Beside those: what waits for replies is sent by a question to any server. */
+/* Beside those: what waits for replies is sent by a get or mget to any server. */
 #define SHIM_AWAITED (UINT64_C(1) << 63)
 
-/* A question to these servers sent what was buffered for them. */
+/* What was buffered for these has been sent. */
 static inline void shim_sent(struct shim_state *state, uint64_t servers)
 {
 	if (state->n_servers <= 1) {
 		state->buffered = 0;
 	} else {
-		state->buffered &=
-			~(servers == SHIM_ANY_SERVER ? SHIM_AWAITED : SHIM_AWAITED | servers);
+		state->buffered &= ~servers;
 	}
 }
 
@@ -243,6 +242,12 @@ struct shim_key {
  * SHIM_TOO_LONG, so that nothing is sent.
  */
 #define SHIM_TOO_LONG MEMCACHED_MAX_KEY
+
+/* The servers that a question for the item has certainly reached. */
+static inline uint64_t shim_asked(const struct shim_key *key)
+{
+	return key->server == SHIM_ANY_SERVER ? 0 : key->server;
+}
 
 enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle, const char *group,
 			   size_t n_group, const char *key, size_t n_key, struct shim_key *ret_key);
