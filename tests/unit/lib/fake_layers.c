@@ -92,10 +92,21 @@ static void fill(struct layer *layer, const struct layer_batch *batch, uint8_t o
 	}
 }
 
+/* The first calls, as many as there is room for. */
+static void called(struct layer *layer, char letter)
+{
+	size_t n = strlen(layer->calls);
+
+	if (n + 1 < sizeof(layer->calls)) {
+		layer->calls[n] = letter;
+		layer->calls[n + 1] = '\0';
+	}
+}
+
 void fakes_write_authority(struct layer *layer, struct layer_write *write)
 {
 	layer->writes++;
-	strcat(deep.calls, "w");
+	called(&deep, 'w');
 	write->outcome = layer->outcome;
 	write->absent = layer->loses && !(layer->puts && write->again) && !write->created &&
 			(write->no_create || write->verb != LAYER_INCREMENT);
@@ -125,39 +136,39 @@ static void take_back(struct layer *layer, const struct layer_batch *batch,
 
 static void announce(struct layer *layer, struct layer_write *write)
 {
-	strcat(layer->calls, "a");
+	called(layer, 'a');
 	layer->busy_when_announced = slots_load(tower.slots, write->key.hash) == LAYER_SLOT_BUSY;
 }
 
 static void look(struct layer *layer, struct layer_write *write)
 {
-	strcat(layer->calls, "l");
+	called(layer, 'l');
 	write->found = layer->found;
 }
 
 static void mark(struct layer *layer, struct layer_write *write)
 {
-	strcat(layer->calls, "m");
+	called(layer, 'm');
 	layer->busy_when_told = slots_load(tower.slots, write->key.hash) == LAYER_SLOT_BUSY;
 }
 
 static void marked(struct layer *layer, struct layer_write *write)
 {
-	strcat(layer->calls, "M");
+	called(layer, 'M');
 	write->found = layer->found;
 }
 
 static bool recall(struct layer *layer, struct layer_write *write,
 		   const struct layer_allocator *allocator, struct layer_item *item)
 {
-	strcat(layer->calls, "r");
+	called(layer, 'r');
 	item->deadline_ns = CLOCK_NEVER;
 	return !layer->fails_to_recall;
 }
 
 static void commit(struct layer *layer, struct layer_write *write)
 {
-	strcat(layer->calls, "c");
+	called(layer, 'c');
 	layer->alone = write->alone;
 	layer->told_outcome = write->outcome;
 	layer->told_slot = write->slot;
@@ -171,7 +182,7 @@ static void flush_servers(struct layer *layer, const char *const *servers, size_
 
 static void flush_later(struct layer *layer, const char *const *servers, size_t n)
 {
-	strcat(layer->calls, "f");
+	called(layer, 'f');
 }
 
 static void set_off(struct layer *layer, bool off)
