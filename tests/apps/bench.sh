@@ -74,25 +74,34 @@ bench --hierarchy memory+memcached --variant apart:coherence.mode=none --process
 holds 'h["memory+memcached"]["stale"] == 0 < h["apart"]["stale"]'
 
 # In open loop a server that stops for a while delays all that were due meanwhile.
-"$tower" bench --hierarchy plain --repeats 1 --time 1s --warm-up 50ms --rate 500 \
-	--json >"$work/json" &
-running=$!
-stopped=
-tries=0
-while [ -z "$stopped" ]; do
-	tries=$((tries + 1))
-	[ "$tries" -lt 400 ] || problem 'no memcached'
-	sleep 0.02
-	stopped=$(pgrep -P "$running" -x memcached || :)
+stop_for_a_while() {
+	"$tower" bench --hierarchy plain --repeats 1 --time 3s --warm-up 50ms --rate 500 \
+		--json >"$work/json" &
+	running=$!
+	stopped=
+	tries=0
+	while [ -z "$stopped" ]; do
+		tries=$((tries + 1))
+		[ "$tries" -lt 400 ] || problem 'no memcached'
+		sleep 0.02
+		stopped=$(pgrep -P "$running" -x memcached || :)
+	done
+	sleep 1.5
+	kill -STOP "$stopped"
+	sleep 0.3
+	kill -CONT "$stopped"
+	wait "$running" || problem 'a stopped server fails it'
+	running=
+}
+
+# Of 500 requests in a second 0.3 s are 150, on average 0.15 s late.  Where the machine is so
+# busy that it was stopped before or after what is measured, it is stopped once more.
+late='sum(n for ns, n in h["plain"]["latencies"]["get"]["histogram"] if ns > 5e7) > 50'
+for _ in 1 2; do
+	stop_for_a_while
+	(holds "$late") 2>/dev/null && break
 done
-sleep 0.5
-kill -STOP "$stopped"
-sleep 0.3
-kill -CONT "$stopped"
-wait "$running" || problem 'a stopped server fails it'
-running=
-# Of some 500 requests in a second 0.3 s are 150, on average 0.15 s late.
-holds 'sum(n for ns, n in h["plain"]["latencies"]["get"]["histogram"] if ns > 5e7) > 50'
+holds "$late"
 
 # Given servers are left as they were.
 server_memcached "$socket" -m 64
