@@ -95,7 +95,7 @@ stop_for_a_while() {
 }
 
 # Of 500 requests in a second 0.3 s are 150, on average 0.15 s late.  Where the machine is so
-# busy that it was stopped before or after what is measured, it is stopped once more.
+# busy that it was stopped before or after what is measured, it is stopped up to two times more.
 late='sum(n for ns, n in h["plain"]["latencies"]["get"]["histogram"] if ns > 5e7) > 50'
 for _ in 1 2; do
 	stop_for_a_while
