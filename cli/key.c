@@ -213,6 +213,8 @@ static struct layer *open_redis(const struct config *config, void *shared,
 		.timeout_ns = config->redis_timeout,
 		.breaker_retry_ns = config->redis_breaker_retry,
 		.max_connections = 1,
+		.looks_on = true,
+		.alias = config->redis_alias,
 		.max_item_bytes = config->redis_max_item_bytes,
 	};
 	const char *why = "out of memory";

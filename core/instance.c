@@ -152,6 +152,9 @@ static struct layer *open_redis(bool whole)
 		.seen = tower.stats->redis,
 		.marks_only = config.redis_write == CONFIG_WRITE_MARK,
 		.outsider = !whole,
+		.several = config.redis_writers == CONFIG_WRITERS_SEVERAL,
+		.serial = config.redis_order == CONFIG_ORDER_SERIAL,
+		.alias = config.redis_alias,
 	};
 	const char *why = "out of memory";
 	struct layer *layer = NULL;

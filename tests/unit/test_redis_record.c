@@ -34,8 +34,8 @@ static void test_value__comes_back(void **state)
 
 static void test_widest_value__has_room(void **state)
 {
-	const struct redis_record widest = { UINT64_MAX, UINT32_MAX, UINT64_MAX,
-					     UINT64_MAX, UINT32_MAX, REDIS_SEGMENTS_MAX };
+	const struct redis_record widest = { UINT64_MAX, UINT32_MAX,	     UINT64_MAX, UINT64_MAX,
+					     UINT32_MAX, REDIS_SEGMENTS_MAX, 0 };
 	char text[REDIS_RECORD_MAX];
 	struct redis_record found;
 	size_t n = redis_record_value(&widest, key, N_KEY, text);
