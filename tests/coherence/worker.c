@@ -16,7 +16,7 @@
 
 #define TURN_NS (BOARD_NS_PER_S / 12)
 #define SHORT_TURN_NS (BOARD_NS_PER_S / 50)
-#define BOTH_OF 4
+#define BOTH_OF 2
 #define CALM_US 4000
 #define LOG_US 1000 /* logs are of bounded size */
 
@@ -268,11 +268,27 @@ static void read_many(struct worker *w)
 	}
 }
 
+/* What ends must be left alone afterwards: then all write one key, and in turn the next. */
+static unsigned written_key(struct worker *w)
+{
+	if (w->variant->traits & VARIANT_DOMAINS) {
+		return (unsigned)(w->turn % w->variant->n_keys);
+	}
+	if (w->variant->traits & VARIANT_EXPIRIES) {
+		return (unsigned)(board_now_ns() / TURN_NS % w->variant->n_keys);
+	}
+	return draw(w, w->variant->n_keys);
+}
+
 static void read_on(struct worker *w)
 {
 	unsigned alias = draw(w, HANDLES);
 	unsigned key = draw(w, w->variant->n_keys);
 
+	if ((w->variant->traits & VARIANT_DOMAINS) && draw(w, 2)) {
+		/* What was written a moment ago. */
+		key = written_key(w);
+	}
 	if (w->variant->reads == READS_GET) {
 		read_through(w, w->handles[alias], w->names[alias][key], key);
 	} else {
@@ -395,18 +411,6 @@ static void write_increment(struct worker *w, memcached_st *handle, const char *
 	} else {
 		board_count(&w->own->failed, 1);
 	}
-}
-
-/* What ends must be left alone afterwards: then all write one key, and in turn the next. */
-static unsigned written_key(struct worker *w)
-{
-	if (w->variant->traits & VARIANT_DOMAINS) {
-		return (unsigned)(w->turn % w->variant->n_keys);
-	}
-	if (w->variant->traits & VARIANT_EXPIRIES) {
-		return (unsigned)(board_now_ns() / TURN_NS % w->variant->n_keys);
-	}
-	return draw(w, w->variant->n_keys);
 }
 
 /*
