@@ -304,6 +304,10 @@ static void print_redis(const struct stats_snapshot *snapshot, FILE *out)
 	if (snapshot->redis_open) {
 		fprintf(out, INDENT "redis failed and is left alone for a while\n");
 	}
+	if (snapshot->redis_several) {
+		fprintf(out, INDENT "other domains write to the same memcached and Redis: nothing "
+				    "goes back into memcached\n");
+	}
 	if (snapshot->redis_unmarked > 0) {
 		fprintf(out, INDENT "keys that redis has yet to hear of  %" PRIu64 "\n",
 			snapshot->redis_unmarked);

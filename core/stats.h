@@ -30,7 +30,7 @@
 #include "layers/counters.h"
 #include "layers/redis.h"
 
-#define STATS_FORMAT 6
+#define STATS_FORMAT 7
 #define STATS_BLOCKS_MAX 1024
 #define STATS_STRIPES 16 /* of a block: one for all threads, and for so many less one */
 #define STATS_LAYERS_MAX 3

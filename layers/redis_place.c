@@ -160,13 +160,16 @@ static void say_several(const struct redis_place *place, bool several)
 static void note(struct redis_place *place, const struct redis_generation *generation)
 {
 	enum redis_rule rule = redis_place_rule(place, generation);
+	/* Who looks on is another domain than it looks at. */
+	bool several = place->places->looks_on ? generation->domain == REDIS_SEVERAL
+					       : rule != REDIS_RULE_ONE;
 
 	raise_to(&place->server->newest, generation->number);
 	if (place->places->seen) {
 		raise_to(&place->places->seen->generation, generation->number);
 	}
-	if (atomic_load(&place->server->several) != (rule != REDIS_RULE_ONE)) {
-		say_several(place, rule != REDIS_RULE_ONE);
+	if (atomic_load(&place->server->several) != several) {
+		say_several(place, several);
 	}
 	atomic_store(&place->rule, rule);
 	atomic_store(&place->heard_ns, clock_boot_ns());
