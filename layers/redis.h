@@ -26,7 +26,8 @@
  * MSG_NOSIGNAL and O_CLOEXEC; hiredis only parses.
  *
  * Needs Redis 6.2 or later, and leave to use AUTH, SELECT, INFO, GET, MGET, SET,
- * UNLINK, SCRIPT LOAD, EVALSHA and, in scripts, APPEND, STRLEN, PEXPIRE, PERSIST.
+ * UNLINK, TIME, SCRIPT LOAD, EVALSHA and, in scripts, APPEND, STRLEN, PEXPIRE, PERSIST,
+ * HSET, HSETNX, HGETALL, HDEL.
  * All programs on one Redis should agree in max_item_bytes: a larger value than
  * a program's own is a failure to it.
  */

@@ -90,7 +90,8 @@ const char *redis_alias_of(const char *list, const char *server, char ret_name[R
 	while (list && *list) {
 		if (next_alias(&list, &alias) && name_of(alias.name, name) &&
 		    strcmp(name, server) == 0) {
-			return strcpy(ret_name, alias.server);
+			memcpy(ret_name, alias.server, sizeof(alias.server));
+			return ret_name;
 		}
 	}
 	return server;
