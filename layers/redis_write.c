@@ -169,9 +169,16 @@ static bool is_over(const struct redis_record *record)
 	       (record->ends_ms && record->ends_ms <= now);
 }
 
+/* A delete needs to know that it was there, not that nobody has changed it meanwhile. */
+static bool counts(const struct redis_write *at, const struct layer_write *write)
+{
+	return at->trusted && !at->session.layer->options.outsider &&
+	       (write->verb == LAYER_DELETE || redis_is_clean(at));
+}
+
 static enum layer_found found_of(const struct redis_write *at, const struct layer_write *write)
 {
-	if (!at->trusted || at->session.layer->options.outsider || !redis_is_clean(at)) {
+	if (!counts(at, write)) {
 		return LAYER_FOUND_UNKNOWN;
 	}
 	return at->has_found && !is_over(&at->found) && !write->key.private ? LAYER_FOUND_VALUE
