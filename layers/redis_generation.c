@@ -78,12 +78,25 @@ static bool parse(struct redis_generation *ret)
 	return ret->number && ret->began_ms && ret->since_ms;
 }
 
+static bool is_same(const struct redis_generation *before, const struct redis_wire_reply *reply,
+		    const struct redis_identity *identity)
+{
+	return reply->type == REDIS_WIRE_STRING && !reply->is_element && reply->n == before->n &&
+	       memcmp(reply->bytes, before->text, before->n) == 0 &&
+	       identity->db == before->identity.db &&
+	       strcmp(identity->run, before->identity.run) == 0 &&
+	       strcmp(identity->replication, before->identity.replication) == 0;
+}
+
 bool redis_generation_take(struct redis_generation *ret, const struct redis_wire_reply *reply,
 			   const struct redis_identity *identity)
 {
 	char again[REDIS_GENERATION_MAX];
 
-	*ret = (struct redis_generation){ .n = 0 };
+	if (ret->number && is_same(ret, reply, identity)) {
+		return true;
+	}
+	*ret = (struct redis_generation){ .identity = *identity };
 	if (reply->is_element ||
 	    (reply->type != REDIS_WIRE_STRING && reply->type != REDIS_WIRE_NIL)) {
 		return false;

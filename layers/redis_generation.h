@@ -35,11 +35,15 @@ struct redis_generation {
 	uint64_t began_ms;
 	uint64_t domain; /* REDIS_SEVERAL, or who may use the simple rule */
 	uint64_t since_ms;
-	bool is_whole;	 /* somebody of us has written it, on whatever Redis */
+	struct redis_identity identity; /* that it was compared with */
+	bool is_whole;			/* somebody of us has written it, on whatever Redis */
 	bool is_foreign; /* there is a text, but none that can be compared with another */
 };
 
-/* Takes the reply to GET <generation>; false: it is no such reply. */
+/*
+ * Takes the reply to GET <generation>; false: it is no such reply.  What *ret was before
+ * (zero, or another) spares the work where it is the same.
+ */
 bool redis_generation_take(struct redis_generation *ret, const struct redis_wire_reply *reply,
 			   const struct redis_identity *identity);
 

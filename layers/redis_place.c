@@ -164,6 +164,11 @@ static void note(struct redis_place *place, const struct redis_generation *gener
 	bool several = place->places->looks_on ? generation->domain == REDIS_SEVERAL
 					       : rule != REDIS_RULE_ONE;
 
+	atomic_store_explicit(&place->heard_ns, clock_boot_ns(), memory_order_relaxed);
+	if (atomic_load_explicit(&place->number, memory_order_relaxed) == generation->number &&
+	    atomic_load_explicit(&place->rule, memory_order_relaxed) == rule) {
+		return;
+	}
 	raise_to(&place->server->newest, generation->number);
 	if (place->places->seen) {
 		raise_to(&place->places->seen->generation, generation->number);
@@ -172,7 +177,6 @@ static void note(struct redis_place *place, const struct redis_generation *gener
 		say_several(place, several);
 	}
 	atomic_store(&place->rule, rule);
-	atomic_store(&place->heard_ns, clock_boot_ns());
 	atomic_store(&place->number, generation->number);
 }
 

@@ -239,7 +239,7 @@ static size_t mget_items(const struct reading *reading)
 static bool take_place(struct reading *reading, const struct redis_wire_reply *reply)
 {
 	struct asked_place *at = &reading->places[reply->command];
-	struct redis_generation generation;
+	struct redis_generation generation = { .number = 0 };
 	enum redis_place_answer answer;
 
 	if (reading->is_replica) {

@@ -241,6 +241,7 @@ static enum redis_wire_status remark(struct redis_session *session)
 	       redis_shared_next_unmarked(shared, session->layer->store.hash, &cursor,
 					  &at.unmarked)) {
 		at.done = false;
+		at.generation.number = 0;
 		status = remark_one(session, &at);
 		if (status == REDIS_WIRE_OK && at.done) {
 			redis_shared_remarked(shared, redis_process(session->layer), &at.unmarked);

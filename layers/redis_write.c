@@ -445,7 +445,7 @@ bool redis_may_stay(struct layer *layer, const struct layer_write *write,
 	struct redis_session *session =
 		at && redis_session_is_held(&at->session) ? &at->session : &own;
 	enum redis_wire_status status;
-	struct stay stay;
+	struct stay stay = { .generation.number = 0 };
 
 	if (place == NULL || (session == &own && !redis_session_begin(&own, layer, true))) {
 		return false;
