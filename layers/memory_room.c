@@ -116,7 +116,7 @@ static void pass_locked(struct layer *layer, unsigned queue, bool crowded, struc
 	_Atomic uint64_t *at = NULL;
 	bool may_move = moves->n_entries && moves->n_bytes >= size;
 
-	if (head.kind != MEMORY_FILLER) {
+	if (memory_kind(&head) != MEMORY_FILLER) {
 		value.hash = memory_entry_hash(&head, memory_log_at(log, place));
 		at = memory_word_at(layer, value.hash, queue, place);
 	}
@@ -284,7 +284,8 @@ static void sweep_locked(struct layer *layer, unsigned queue, int64_t now)
 			break;
 		}
 		size = memory_log_head(log, place, &found.head);
-		if (found.head.kind != MEMORY_FILLER && memory_deadline(&found.head) <= now) {
+		if (memory_kind(&found.head) != MEMORY_FILLER &&
+		    memory_deadline(&found.head) <= now) {
 			found.log = log;
 			found.place = place;
 			found.at = memory_word_at(

@@ -187,6 +187,9 @@ static bool refresh(struct tower *tower, struct shim_state *state, memcached_st 
 	read_prefix(tower, state, handle);
 	state->refused = refusal(state, handle);
 	state->fresh = read_servers(state, handle);
+	state->direct = state->n_servers == 1 && state->n_prefix == 0 &&
+			state->refused == REASON_none && !handle->hashkit._key &&
+			state->login == 0 && !handle->flags.verify_key;
 	if (state->fresh && (handle->hashkit._key || state->login)) {
 		shim_kept_private(handle, state);
 	}

@@ -1,9 +1,13 @@
 /* Entry points that read one key: get and exist. */
-#include "shim/shim.h"
+#include "shim/item.h"
 
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "core/peek.h"
+
+/* A hit is a few hundred instructions, of which calls would be a tenth. */
+#define INLINE __attribute__((always_inline))
 
 static void *program_alloc(void *owner, size_t n)
 {
@@ -260,24 +264,25 @@ struct looked {
 };
 
 /* What most gets are: a hit in memory, with nothing else to be done.  Else nothing has happened. */
-static inline bool get_at_once(const struct get *get, struct looked *looked, char **ret_value)
+INLINE static inline bool get_at_once(const struct get *get, struct looked *looked)
 {
 	memcached_st *handle = get->handle;
-	const struct layer_allocator allocator = { program_alloc, program_free, handle };
 	struct tower *tower = shim_at_once();
 	struct layer_item *item = &looked->item;
+	struct shim_state *state = tower ? shim_state_at_once(handle) : NULL;
+	const struct layer_allocator allocator = { program_alloc, program_free, handle };
 
+	looked->state = state;
 	item->answer = LAYER_UNASKED;
-	looked->state = tower ? shim_state_at_once(handle) : NULL;
-	if (looked->state == NULL ||
-	    shim_item_read(looked->state, handle, get->group, get->n_group, get->key, get->n_key,
-			   &looked->at) != REASON_none ||
+	if (state == NULL ||
+	    !(state->direct ? shim_item_direct(state, get->key, get->n_key, &looked->at.key)
+			    : shim_item_read(state, handle, get->group, get->n_group, get->key,
+					     get->n_key, &looked->at) == REASON_none) ||
 	    !tower_peek(tower, &looked->at.key, wants_cas(handle), &allocator, item)) {
 		return false;
 	}
 	shim_count(tower, get->call);
 	leave_handle(handle, get->key, get->n_key, item, false);
-	*ret_value = item->value;
 	if (get->ret_n_value) {
 		*get->ret_n_value = item->n_value;
 	}
@@ -290,8 +295,8 @@ static inline bool get_at_once(const struct get *get, struct looked *looked, cha
 	return true;
 }
 
-static char *get_through(const struct get *get, struct memcached_read *read,
-			 const struct looked *looked)
+static char *get_framed(const struct get *get, struct memcached_read *read,
+			const struct looked *looked)
 {
 	struct shim_frame frame;
 	struct tower *tower = shim_begin_own(&frame, get->call, get->handle);
@@ -314,19 +319,13 @@ static char *get_through(const struct get *get, struct memcached_read *read,
 	return value;
 }
 
-static inline char *get(const struct get *get, bool by_key)
+__attribute__((noinline)) static char *get_through(const struct get *get, bool by_key,
+						   const struct looked *looked)
 {
 	/* Where the program does not want an answer, the real call still writes it somewhere. */
 	size_t n_value = 0;
 	uint32_t flags = 0;
-	struct memcached_read read;
-	struct looked looked;
-	char *value;
-
-	if (get_at_once(get, &looked, &value)) {
-		return value;
-	}
-	read = (struct memcached_read){
+	struct memcached_read read = {
 		.handle = get->handle,
 		.by_key = by_key,
 		.group = get->group,
@@ -334,7 +333,8 @@ static inline char *get(const struct get *get, bool by_key)
 		.ret_n_value = get->ret_n_value ? get->ret_n_value : &n_value,
 		.ret_flags = get->ret_flags ? get->ret_flags : &flags,
 	};
-	value = get_through(get, &read, &looked);
+	char *value = get_framed(get, &read, looked);
+
 	if (get->ret_rc) {
 		*get->ret_rc = read.rc;
 	}
@@ -345,27 +345,29 @@ SHIM_EXPORT char *memcached_get(memcached_st *handle, const char *key, size_t n_
 				size_t *ret_n_value, uint32_t *ret_flags,
 				memcached_return_t *ret_rc)
 {
-	const struct get call = { CALL_memcached_get, handle,	 NULL,	0, key, n_key,
-				  ret_n_value,	      ret_flags, ret_rc };
+	const struct get get = { CALL_memcached_get, handle,	NULL,  0, key, n_key,
+				 ret_n_value,	     ret_flags, ret_rc };
+	struct looked looked;
 
-	return get(&call, false);
+	return get_at_once(&get, &looked) ? looked.item.value : get_through(&get, false, &looked);
 }
 
 SHIM_EXPORT char *memcached_get_by_key(memcached_st *handle, const char *group, size_t n_group,
 				       const char *key, size_t n_key, size_t *ret_n_value,
 				       uint32_t *ret_flags, memcached_return_t *ret_rc)
 {
-	const struct get call = { CALL_memcached_get_by_key,
-				  handle,
-				  group,
-				  n_group,
-				  key,
-				  n_key,
-				  ret_n_value,
-				  ret_flags,
-				  ret_rc };
+	const struct get get = { CALL_memcached_get_by_key,
+				 handle,
+				 group,
+				 n_group,
+				 key,
+				 n_key,
+				 ret_n_value,
+				 ret_flags,
+				 ret_rc };
+	struct looked looked;
 
-	return get(&call, true);
+	return get_at_once(&get, &looked) ? looked.item.value : get_through(&get, true, &looked);
 }
 
 SHIM_EXPORT memcached_return_t memcached_exist(memcached_st *handle, const char *key, size_t n_key)

@@ -124,6 +124,7 @@ struct shim_server {
 struct shim_state {
 	/* Who the items of this handle are; recomputed where `fresh` is false. */
 	bool fresh;
+	bool direct; /* one server, no namespace, nothing refused: an item is its key (item.h) */
 	enum shim_reason refused; /* why nothing may be served, or REASON_none */
 	const void *servers_seen;
 	size_t n_servers;
@@ -262,15 +263,6 @@ static inline enum shim_reason shim_item_read(const struct shim_state *state, me
 	return shim_item(state, handle, by_group ? group : key, by_group ? n_group : n_key, key,
 			 n_key, ret_key);
 }
-
-/* Leaves the handle as after a real call that succeeded without errors. */
-void shim_succeeded(memcached_st *handle, bool counted_already);
-
-/*
- * Leaves the handle's own result as after a real get of this key, but for its
- * value, which is the program's; after shim_succeeded().
- */
-void shim_got(memcached_st *handle, const char *key, size_t n_key, const struct layer_item *item);
 
 /* --- error.c --- */
 

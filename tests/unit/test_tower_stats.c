@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/peek.h"
 #include "tests/unit/lib/fake_layers.h"
 
 static uint64_t timed(enum stats_layer layer, enum stats_operation operation)
