@@ -253,6 +253,8 @@ void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 	_Atomic uint64_t *entry;
 	uint64_t before;
 
+	/* Wanted when the call has been made: slots_note_end(). */
+	__builtin_prefetch(&slots->ends[slot / SLOTS_PER_ENDS]);
 	for (;;) {
 		entry = slots_take_entry(slots, slot);
 		set_entry(entry, slot, SLOTS_UNSURE, second);

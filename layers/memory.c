@@ -400,6 +400,14 @@ static void memory_fill(struct layer *layer, const struct layer_batch *batch, ui
 	}
 }
 
+static void memory_expect(const struct layer *layer, const struct layer_key *key)
+{
+	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
+
+	__builtin_prefetch((const void *)ways.lines[0]);
+	__builtin_prefetch((const void *)ways.lines[1]);
+}
+
 static void memory_written(struct layer *layer, const struct layer_write *write)
 {
 	const struct memory_offer offer = {
@@ -551,6 +559,7 @@ const struct layer_ops memory_ops = {
 	.get = memory_get,
 	.peek = memory_peek,
 	.fill = memory_fill,
+	.expect = memory_expect,
 	.written = memory_written,
 	.flush = memory_flush,
 	.set_budget = memory_set_budget,

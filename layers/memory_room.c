@@ -300,6 +300,8 @@ static void sweep_locked(struct layer *layer, unsigned queue, int64_t now)
 		place += size;
 	}
 	layer->swept[queue] = place;
+	/* For the next sweep. */
+	__builtin_prefetch(memory_log_at(log, place));
 }
 
 /* Room of the dead goes back where they are many, though nobody asks for it. */
