@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "cli/json.h"
 #include "cli/rates.h"
+#include "cli/served.h"
 #include "cli/stat_print.h"
 #include "layers/layer.h"
 
@@ -18,6 +19,32 @@ static void write_named(struct json *json, const char *key, const char names[][S
 			memcpy(name, names[i], STATS_NAME_MAX);
 			json_number(json, name, counts[i]);
 		}
+	}
+	json_end(json);
+}
+
+static void write_served(struct json *json, const struct stats_snapshot *snapshot,
+			 const struct stats_values *values)
+{
+	json_object(json, "served");
+	for (unsigned i = 0; i < snapshot->n_calls; i++) {
+		char name[STATS_NAME_MAX + 1] = { 0 };
+		struct served served;
+
+		if (values->calls[i] == 0 || !served_of(snapshot, values, i, &served)) {
+			continue;
+		}
+		memcpy(name, snapshot->calls[i], STATS_NAME_MAX);
+		json_object(json, name);
+		json_number(json, "keys", served.keys);
+		for (unsigned layer = 0; layer < STATS_LAYERS_MAX; layer++) {
+			json_number(json, stats_layer_names[layer], served.layers[layer]);
+		}
+		json_number(json, "nowhere", served.nowhere);
+		json_number(json, "passed", served.passed);
+		json_number(json, "failed", served.failed);
+		json_number(json, "unknown", served.unknown);
+		json_end(json);
 	}
 	json_end(json);
 }
@@ -66,6 +93,7 @@ static void write_values(struct json *json, const struct stats_snapshot *snapsho
 	json_number(json, "bytes", rates_saved(values).bytes);
 	json_end(json);
 	write_named(json, "calls", snapshot->calls, values->calls, snapshot->n_calls);
+	write_served(json, snapshot, values);
 	write_named(json, "passed", snapshot->reasons, values->passed, snapshot->n_reasons);
 }
 

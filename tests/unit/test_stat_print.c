@@ -16,6 +16,7 @@
 #include "cli/json.c"
 #include "cli/numbers.c"
 #include "cli/rates.c"
+#include "cli/served.c"
 #include "cli/snapshot.c"
 #include "cli/stat.c"
 #include "cli/stat_json.c"
@@ -277,7 +278,7 @@ static void test_layer_filter__shows_that_layer_alone(void **state)
 	assert_lacks(text, "memcached_get");
 	text = json_of(sample(), &filter);
 	assert_contains(text, "\"layers\":[{\"name\":\"redis\",");
-	assert_lacks(text, "\"memory\"");
+	assert_lacks(text, "\"name\":\"memory\"");
 }
 
 static void test_hostile_command__does_not_reach_the_terminal(void **state)
@@ -311,9 +312,12 @@ static void test_json__is_as_documented(void **state)
 		json_of(snapshot, &filter),
 		"{\"version\":1,\"domain\":\"unit\",\"taken_ms\":1500,\"off\":[],\"processes\":[{"
 		"\"pid\":18,"
-		"\"command\":\"idle\"," ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}}],"
+		"\"command\":\"idle\"," ZERO_LAYERS NOTHING_SAVED
+		",\"calls\":{},\"served\":{},\"passed\":{}}],"
 		"\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{\"memcached_get\":100,"
-		"\"memcached_set\":4},\"passed\":{\"too_long\":9}},"
+		"\"memcached_set\":4},\"served\":{\"memcached_get\":{\"keys\":100,\"memory\":100,"
+		"\"memcached\":0,\"redis\":0,\"nowhere\":0,\"passed\":0,\"failed\":0,"
+		"\"unknown\":0}},\"passed\":{\"too_long\":9}},"
 		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":7}}\n");
 	assert_contains(json_of(sample(), &everything),
 			"\"processes\":[{\"pid\":17,\"command\":\"php-fpm\",\"layers\":[{\"name\":"
@@ -422,7 +426,8 @@ static void test_no_file__nothing_has_run(void **state)
 	assert_string_equal(
 		text,
 		"{\"version\":1,\"domain\":\"unit\",\"taken_ms\":0,\"off\":[],\"processes\":[],"
-		"\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}},"
+		"\"total\":{" ZERO_LAYERS NOTHING_SAVED
+		",\"calls\":{},\"served\":{},\"passed\":{}},"
 		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":0}}\n");
 	assert_int_equal(access(stats_file_path, F_OK), -1);
 	assert_int_equal(n_errors, 0);
