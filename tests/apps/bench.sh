@@ -183,6 +183,10 @@ refused 'zipf:EXPONENT' --popularity zipf
 refused 'is not get=WEIGHT' --mix read=1
 refused 'numbers from 16 to' --values 15
 refused 'numbers from 1 to' --mget 0
+refused 'is not get=WEIGHT' --mix get=1,get=2
+refused 'is neither uniform nor' --popularity hot:0%:90%:1s
+refused 'is not a number from 1 to 100' --repeats 101
+refused 'from 2M' --memcached-memory 1M
 refused 'there are plain' --hierarchy memory
 refused 'memory.size' --variant a:memory.size=1
 refused 'belong together' --trace x
@@ -191,6 +195,14 @@ refused 'not understood' --no-such 1
 refused 'not understood' word
 refused 'needs a value' --time
 refused 'threads in all' --processes 1000 --threads 1000
+
+# Where the page cannot be written, that is said before it is measured, not after.
+for page in "$work" "$work/none/report.html" ''; do
+	status=0
+	"$tower" bench --html "$page" >"$work/out" 2>"$work/errors" || status=$?
+	[ "$status" -eq 1 ] && [ ! -s "$work/out" ] && [ -s "$work/errors" ] ||
+		problem "--html '$page': status $status: $(cat "$work/out" "$work/errors")"
+done
 
 # What reproduces docs/BENCHMARKS.md puts in what commands print, and nothing where one fails.
 printf 'a\n<!-- made by: echo b; echo c -->\nold\n<!-- end -->\nd\n<!-- made by: echo "| e |" # --markdown -->\n<!-- end -->\n' \
