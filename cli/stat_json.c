@@ -49,7 +49,8 @@ static void write_served(struct json *json, const struct stats_snapshot *snapsho
 	json_end(json);
 }
 
-static void write_latencies(struct json *json, const struct latency_values *latencies)
+static void write_latencies(struct json *json, const struct latency_values *latencies,
+			    bool histograms)
 {
 	for (unsigned i = 0; i < STATS_OPERATIONS; i++) {
 		char key[16];
@@ -63,10 +64,14 @@ static void write_latencies(struct json *json, const struct latency_values *late
 				json, stat_percentiles[j].name,
 				latency_permille_ns(&latencies[i], stat_percentiles[j].permille));
 		}
+		if (histograms) {
+			json_histogram(json, "histogram", &latencies[i]);
+		}
 		json_end(json);
 	}
 }
 
+/* What the differences of two answers are made of is in the total alone: it is long. */
 static void write_values(struct json *json, const struct stats_snapshot *snapshot,
 			 const struct stats_values *values, const struct stat_filter *filter)
 {
@@ -84,7 +89,7 @@ static void write_values(struct json *json, const struct stats_snapshot *snapsho
 #include "layers/counters.def"
 #undef COUNTER
 #undef GAUGE
-		write_latencies(json, values->latencies[layer]);
+		write_latencies(json, values->latencies[layer], values == &snapshot->total);
 		json_end(json);
 	}
 	json_end(json);

@@ -226,6 +226,7 @@ static void test_latencies__are_said_in_units_that_fit(void **state)
 	assert_contains(json_of(snapshot, &everything),
 			"\"get_ns\":{\"timed\":1000,\"sum\":0,\"p50\":62,\"p90\":63,\"p99\":63,"
 			"\"p99.9\":");
+	assert_contains(json_of(snapshot, &everything), "\"histogram\":[[60,991],[1966080,9]]}");
 }
 
 static void test_saved__counts_a_batch_once(void **state)
@@ -289,16 +290,17 @@ static void test_hostile_command__does_not_reach_the_terminal(void **state)
 	assert_contains(table_of(snapshot, &everything), "process 17  a?[2Jb???\n");
 }
 
-#define NO_TIME "{\"timed\":0,\"sum\":0,\"p50\":0,\"p90\":0,\"p99\":0,\"p99.9\":0}"
+#define NO_TIME(more) "{\"timed\":0,\"sum\":0,\"p50\":0,\"p90\":0,\"p99\":0,\"p99.9\":0" more "}"
 #define NOTHING_SAVED ",\"saved\":{\"round_trips\":0,\"bytes\":0}"
-#define ZEROS                                                                                      \
+#define ZEROS(more)                                                                                \
 	"\"hits\":0,\"misses\":0,\"hit_bytes\":0,\"batch_hits\":0,\"batches\":0,\"fills\":0,"      \
 	"\"promotions\":0,\"rejected\":0,\"evictions\":0,\"ghost_hits\":0,\"expired\":0,"          \
 	"\"invalidated\":0,\"errors\":0,\"timeouts\":0,\"items\":0,\"bytes\":0,"                   \
-	"\"get_ns\":" NO_TIME ",\"mget_ns\":" NO_TIME ",\"write_ns\":" NO_TIME "}"
-#define ZERO_LAYERS                                                                                \
-	"\"layers\":[{\"name\":\"memory\"," ZEROS ",{\"name\":\"memcached\"," ZEROS                \
-	",{\"name\":\"redis\"," ZEROS "]"
+	"\"get_ns\":" NO_TIME(more) ",\"mget_ns\":" NO_TIME(more) ",\"write_ns\":" NO_TIME(        \
+		more) "}"
+#define ZERO_LAYERS(more)                                                                          \
+	"\"layers\":[{\"name\":\"memory\"," ZEROS(more) ",{\"name\":\"memcached\"," ZEROS(         \
+		more) ",{\"name\":\"redis\"," ZEROS(more) "]"
 
 static void test_json__is_as_documented(void **state)
 {
@@ -312,9 +314,10 @@ static void test_json__is_as_documented(void **state)
 		json_of(snapshot, &filter),
 		"{\"version\":1,\"domain\":\"unit\",\"taken_ms\":1500,\"off\":[],\"processes\":[{"
 		"\"pid\":18,"
-		"\"command\":\"idle\"," ZERO_LAYERS NOTHING_SAVED
+		"\"command\":\"idle\"," ZERO_LAYERS("") NOTHING_SAVED
 		",\"calls\":{},\"served\":{},\"passed\":{}}],"
-		"\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{\"memcached_get\":100,"
+		"\"total\":{" ZERO_LAYERS(",\"histogram\":[]") NOTHING_SAVED
+		",\"calls\":{\"memcached_get\":100,"
 		"\"memcached_set\":4},\"served\":{\"memcached_get\":{\"keys\":100,\"memory\":100,"
 		"\"memcached\":0,\"redis\":0,\"nowhere\":0,\"passed\":0,\"failed\":0,"
 		"\"unknown\":0}},\"passed\":{\"too_long\":9}},"
@@ -426,7 +429,7 @@ static void test_no_file__nothing_has_run(void **state)
 	assert_string_equal(
 		text,
 		"{\"version\":1,\"domain\":\"unit\",\"taken_ms\":0,\"off\":[],\"processes\":[],"
-		"\"total\":{" ZERO_LAYERS NOTHING_SAVED
+		"\"total\":{" ZERO_LAYERS(",\"histogram\":[]") NOTHING_SAVED
 		",\"calls\":{},\"served\":{},\"passed\":{}},"
 		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":0}}\n");
 	assert_int_equal(access(stats_file_path, F_OK), -1);
