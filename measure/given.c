@@ -102,7 +102,8 @@ static bool answers(const char *word, const struct redis_url *at, const char *qu
 
 static bool memcached_answers(const char *word, const struct redis_url *at, char *ret_why)
 {
-	return answers(word, at, "version\r\n", "VERSION ", ret_why);
+	/* What every proxy answers, too. */
+	return answers(word, at, "get tower-bench\r\n", "END", ret_why);
 }
 
 bool given_servers_are(const char *list, char *ret_why)
