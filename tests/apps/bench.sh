@@ -200,8 +200,9 @@ refused 'threads in all' --processes 1000 --threads 1000
 for page in "$work" "$work/none/report.html" ''; do
 	status=0
 	"$tower" bench --html "$page" >"$work/out" 2>"$work/errors" || status=$?
-	[ "$status" -eq 1 ] && [ ! -s "$work/out" ] && [ -s "$work/errors" ] ||
+	if [ "$status" -ne 1 ] || [ -s "$work/out" ] || [ ! -s "$work/errors" ]; then
 		problem "--html '$page': status $status: $(cat "$work/out" "$work/errors")"
+	fi
 done
 
 # What reproduces docs/BENCHMARKS.md puts in what commands print, and nothing where one fails.

@@ -35,7 +35,7 @@ tcp_redis() {
 	for _ in 1 2 3 4 5; do
 		port=$(free_port)
 		env -u LD_PRELOAD setpriv --pdeathsig KILL redis-server --bind 127.0.0.1 --port "$port" \
-			--dir "$work" --save '' --appendonly no "$@" >"$work/log" 2>&1 </dev/null &
+			--dir "$work" --save '' --appendonly no >"$work/log" 2>&1 </dev/null &
 		server_pid=$!
 		if server_await "$server_pid" redis-cli -h 127.0.0.1 -p "$port" ping; then
 			return 0
@@ -108,7 +108,7 @@ refused() {
 	[ ! -s "$work/out" ] || problem "$*: a result: $(cat "$work/out")"
 	[ "$(wc -l <"$work/errors")" -eq 1 ] || problem "$*: $(cat "$work/errors")"
 }
-for list in '' , text 0 -1 host: :11211 127.0.0.1:0 127.0.0.1:65536 127.0.0.1:-1 127.0.0.1:x; do
+for list in '' ',' text 0 -1 host: :11211 127.0.0.1:0 127.0.0.1:65536 127.0.0.1:-1 127.0.0.1:x; do
 	refused 2 -- --servers --servers "$list"
 done
 refused 2 'text is neither HOST:PORT' --servers "127.0.0.1:$first_port,text"
