@@ -142,7 +142,8 @@ timeout 60 "$tower" bench --time 50ms --warm-up 20ms --repeats 2 --html "$work/r
 grep -q '^memory+memcached+redis ' "$work/table" || problem 'no table'
 ! grep -q "$(printf '\033')" "$work/table" || problem 'a pipe is told of progress'
 ! grep -oE '(src|href|url\()[^ ]*' "$work/report.html" || problem 'the page asks for something'
-/usr/bin/python3 - "$work/report.html" <<'CHECK' || problem 'the page is not well-formed'
+/usr/bin/python3 - "$work/report.html" "$work/table" <<'CHECK' || problem 'the page is not as it should be'
+import re
 import sys
 from html.parser import HTMLParser
 
@@ -165,8 +166,16 @@ class Page(HTMLParser):
         assert self.open.pop() == tag, tag
 
 page = Page()
-page.feed(open(sys.argv[1]).read())
+page.text = open(sys.argv[1]).read()
+page.feed(page.text)
+table = open(sys.argv[2]).read()
 assert page.open == [], page.open
+# The title says no more than the table knows.
+title = re.search("<h1>(.*?)</h1>", page.text, re.S)[1]
+if said := re.search(r"(.*): (\S+)( to (\S+))? times", title):
+    low, high = re.search(rf"^{re.escape(said[1])} .*\((\S+) to (\S+)\)", table, re.M).groups()
+    wide = float(high) > 1.25 * float(low)
+    assert (said[2], said[4]) == (low, high) if wide else said[3] is None, (title, low, high)
 assert page.seen["svg"] == 6 and page.seen["tr"] >= 5, page.seen
 CHECK
 
