@@ -324,16 +324,6 @@ static bool parse_option(int argc, char **argv, int *at, struct sim_arguments *r
 	return true;
 }
 
-static bool takes_value(const char *word)
-{
-	for (size_t i = 0; i < N_OPTIONS; i++) {
-		if (strcmp(word, options[i].name) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool parse_all(int argc, char **argv, struct sim_arguments *ret)
 {
 	for (int i = 1; i < argc; i++) {
@@ -348,10 +338,7 @@ static bool parse_all(int argc, char **argv, struct sim_arguments *ret)
 		} else if (!parse_option(argc, argv, &i, ret, &known)) {
 			return false;
 		} else if (!known) {
-			cli_error(takes_value(argv[i])
-					  ? "sim: %s needs a value; see `tower sim --help`"
-					  : "sim: what is '%s'? See `tower sim --help`",
-				  argv[i]);
+			cli_error("sim: what is '%s'? See `tower sim --help`", argv[i]);
 			return false;
 		}
 	}

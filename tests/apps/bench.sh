@@ -200,7 +200,7 @@ refused 'there are plain' --hierarchy memory
 refused 'memory.size' --variant a:memory.size=1
 refused 'belong together' --trace x
 refused 'is none of be32' --trace x --format y
-refused 'not understood' --no-such 1
+refused 'bench: --no-such is no option' --no-such 1
 refused 'not understood' word
 refused 'needs a value' --time
 refused 'threads in all' --processes 1000 --threads 1000
