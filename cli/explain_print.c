@@ -401,8 +401,8 @@ void explain_print(const struct stats_snapshot *snapshot, const struct config *c
 		return;
 	}
 	if (snapshot->n_processes) {
-		fprintf(out, "%u of its processes still run: this is what they did so far\n",
-			snapshot->n_processes);
+		fprintf(out, "%u of its processes still %s: this is what was done so far\n",
+			snapshot->n_processes, snapshot->n_processes == 1 ? "runs" : "run");
 	}
 	print_answers(total, config, out);
 	print_saved(total, run, out);

@@ -291,8 +291,8 @@ static void print_configuration(const struct config *config, FILE *out)
 static void print_domain(const struct stats_snapshot *snapshot, const struct stat_filter *filter,
 			 FILE *out)
 {
-	fprintf(out, "domain %s, %u processes, %s\n", snapshot->domain, snapshot->n_processes,
-		switch_text(filter->off));
+	fprintf(out, "domain %s, %u %s, %s\n", snapshot->domain, snapshot->n_processes,
+		snapshot->n_processes == 1 ? "process" : "processes", switch_text(filter->off));
 	if (filter->config) {
 		print_configuration(filter->config, out);
 	}

@@ -266,6 +266,8 @@ static void test_state__is_said(void **state)
 	assert_contains(json_of(snapshot, &filter), "\"redis\":{\"breaker\":\"open\",");
 	filter.off = LAYER_PRIVATE | LAYER_SHARED | LAYER_AUTHORITY;
 	assert_contains(table_of(snapshot, &filter), "2 processes, switched off\n");
+	snapshot->n_processes = 1;
+	assert_contains(table_of(snapshot, &filter), ", 1 process, switched off\n");
 	assert_contains(json_of(snapshot, &filter), "\"off\":[\"memory\",\"tower\",\"redis\"]");
 }
 
