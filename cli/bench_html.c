@@ -86,7 +86,12 @@ static void write_warnings(const struct bench_report *report, FILE *out)
 		if (counts->errors) {
 			fputs("<p class=\"bad\">", out);
 			svg_text(out, name_of(report, h));
-			fprintf(out, ": %" PRIu64 " calls failed.</p>\n", counts->errors);
+			fprintf(out, ": %" PRIu64 " calls failed", counts->errors);
+			if (report->summaries[h].error) {
+				fputs(", the first: ", out);
+				svg_text(out, report->summaries[h].error);
+			}
+			fputs(".</p>\n", out);
 		}
 		if (counts->stale) {
 			fputs("<p class=\"bad\">", out);

@@ -92,6 +92,9 @@ static void write_candidate(struct json *json, const struct bench_report *report
 	}
 	json_end(json);
 	write_counts(json, &summary->counts);
+	if (summary->error) {
+		json_text(json, "first_error", summary->error);
+	}
 	json_real(json, "driver_ns", summary->own_ns);
 	json_object(json, "latencies");
 	for (unsigned i = 0; i < BOARD_CALLS; i++) {

@@ -279,7 +279,8 @@ static bool wants_help(const struct command *command, char **argv)
 	return false;
 }
 
-/* The help has all options: what it does not name is none, whatever the command would make of it. */
+/* The help has all options: what it does not name is none for the command, either.
+ */
 static bool check_options(const struct command *command, int argc, char **argv)
 {
 	for (int i = 1; i < argc && !ends_options(command, argv[i]); i++) {

@@ -299,10 +299,23 @@ static void print_domain(const struct stats_snapshot *snapshot, const struct sta
 	putc('\n', out);
 }
 
-static void print_redis(const struct stats_snapshot *snapshot, FILE *out)
+/* Whether Redis has a part in this domain, as far as this command can know. */
+static bool has_redis(const struct stats_snapshot *snapshot, const struct config *config)
+{
+	const struct stats_layer_values *redis = &snapshot->total.layers[STATS_REDIS];
+
+	return snapshot->redis_generation || redis->hits || redis->misses || redis->errors ||
+	       (config && (config->tower_layers & CONFIG_LAYER_REDIS));
+}
+
+static void print_redis(const struct stats_snapshot *snapshot, const struct config *config,
+			FILE *out)
 {
 	if (snapshot->redis_open) {
-		fprintf(out, INDENT "redis failed and is left alone for a while\n");
+		fprintf(out, INDENT "redis failed and is left alone for a while (breaker open)\n");
+	} else if (has_redis(snapshot, config)) {
+		fprintf(out, INDENT "redis breaker closed%s\n",
+			snapshot->redis_unmarked ? "" : ", it has heard of every write");
 	}
 	if (snapshot->redis_unmarked > 0) {
 		fprintf(out, INDENT "keys that redis has yet to hear of  %" PRIu64 "\n",
@@ -339,5 +352,5 @@ void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_f
 	fprintf(out, "total of domain %s, ended processes included\n", snapshot->domain);
 	print_values(snapshot, filter->before ? &filter->before->total : NULL, &snapshot->total,
 		     filter, widths, out);
-	print_redis(snapshot, out);
+	print_redis(snapshot, filter->config, out);
 }

@@ -220,6 +220,9 @@ static void subtract(struct stats_layer_values *layers, const struct stats_layer
 
 static void collect(struct run *run, struct session_run *ret)
 {
+	if (atomic_load(&run->board->has_error)) {
+		memcpy(ret->error, run->board->error, sizeof(ret->error));
+	}
 	for (unsigned i = 0; i < run->board->n_threads; i++) {
 		const struct board_thread *thread = board_thread(run->board, i);
 		const uint64_t *from = (const uint64_t *)&thread->counts;

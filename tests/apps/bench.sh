@@ -57,6 +57,10 @@ holds 'h["plain"]["shares"]["missed"]["mean"] > 0.2' 'h["plain"]["refills"] == 0
 bench --hierarchy plain --keys 100000 --popularity uniform --mix get=1 --fill none --miss-time 4ms
 holds '0 < h["plain"]["misses"] <= 2 * 26' 'h["plain"]["refills"] > 0'
 
+# The largest values fit.
+bench --hierarchy plain --keys 20 --values 1047552 --mix get=1,set=1
+holds 'h["plain"]["errors"] == 0 < h["plain"]["hits"]' '"first_error" not in h["plain"]'
+
 # Variants; popularities; the stream of a file.
 bench --hierarchy plain --variant small:memory.max_bytes=64K,memory.policy=s3fifo \
 	--variant deep:tower.layers=memory,memcached,redis --popularity hot:1%:90%:20ms \
@@ -73,11 +77,8 @@ bench --hierarchy memory+memcached --variant apart:coherence.mode=none --process
 	--mix get=50,set=50
 holds 'h["memory+memcached"]["stale"] == 0 < h["apart"]["stale"]'
 
-# In open loop a server that stops for a while delays all that were due meanwhile.
-stop_for_a_while() {
-	"$tower" bench --hierarchy plain --repeats 1 --time 3s --warm-up 50ms --rate 500 \
-		--json >"$work/json" &
-	running=$!
+# Waits for the memcached that $running has started, and sets $stopped.
+await_memcached() {
 	stopped=
 	tries=0
 	while [ -z "$stopped" ]; do
@@ -86,6 +87,24 @@ stop_for_a_while() {
 		sleep 0.02
 		stopped=$(pgrep -P "$running" -x memcached || :)
 	done
+}
+
+# What fails is said with its cause.
+"$tower" bench --hierarchy plain --repeats 1 --time 3s --warm-up 50ms --keys 10 --json >"$work/json" &
+running=$!
+await_memcached
+sleep 1.5
+kill -KILL "$stopped"
+wait "$running" || problem 'a server that ends fails it'
+running=
+holds 'h["plain"]["errors"] > 0' '"memcached_" in h["plain"]["first_error"]'
+
+# In open loop a server that stops for a while delays all that were due meanwhile.
+stop_for_a_while() {
+	"$tower" bench --hierarchy plain --repeats 1 --time 3s --warm-up 50ms --rate 500 \
+		--json >"$work/json" &
+	running=$!
+	await_memcached
 	sleep 1.5
 	kill -STOP "$stopped"
 	sleep 0.3

@@ -205,8 +205,15 @@ static void test_unmarked_writes__are_said(void **state)
 {
 	struct stats_snapshot *snapshot = sample();
 
+	assert_lacks(table_of(snapshot, &everything), "breaker");
+	snapshot->redis_generation = 1;
+	assert_contains(table_of(snapshot, &everything),
+			"  redis breaker closed, it has heard of every write\n");
+	snapshot->redis_generation = 0;
+	snapshot->total.layers[STATS_REDIS].misses = 1;
 	snapshot->redis_unmarked = 12;
-	assert_contains(table_of(snapshot, &everything), "yet to hear of  12\n");
+	assert_contains(table_of(snapshot, &everything),
+			"  redis breaker closed\n  keys that redis has yet to hear of  12\n");
 	assert_contains(json_of(snapshot, &everything), "\"unmarked\":12,\"generation\":0}}\n");
 }
 
@@ -259,7 +266,7 @@ static void test_state__is_said(void **state)
 	snapshot->redis_open = true;
 	assert_contains(table_of(snapshot, &filter), "memory and redis are switched off\n");
 	assert_contains(table_of(snapshot, &filter),
-			"redis failed and is left alone for a while\n");
+			"redis failed and is left alone for a while (breaker open)\n");
 	assert_contains(table_of(snapshot, &filter), "memory.max_bytes=16M  ");
 	assert_contains(table_of(snapshot, &filter), "redis.url=redis://:***@h:1/0  ");
 	assert_contains(json_of(snapshot, &filter), "\"off\":[\"memory\",\"redis\"]");
