@@ -34,10 +34,11 @@ enum cli_option cli_option_of(const char *help, const char *name, size_t n)
 		if (strncmp(at, name, n) != 0 || *behind == '-' || strspn(behind, letters)) {
 			continue;
 		}
-		/* "[--name]", "[--name VALUE]", "--name=VALUE" */
+		/* "[--name]", "[--name VALUE]", "--name=VALUE", "[--name [PART:]VALUE]" */
 		behind += strspn(behind, " =");
-		return behind > at + n && strspn(behind, letters) ? CLI_OPTION_WITH_VALUE
-								  : CLI_OPTION_FLAG;
+		return behind > at + n && (*behind == '[' || strspn(behind, letters))
+			       ? CLI_OPTION_WITH_VALUE
+			       : CLI_OPTION_FLAG;
 	}
 	return CLI_OPTION_NONE;
 }

@@ -47,14 +47,15 @@ static const struct command commands[] = {
 	  "  --every TIME  looks every TIME (500ms) instead of every second\n" },
 	{ "metrics", cli_metrics, false,
 	  "usage: tower metrics [-c FILE] [-o section.key=value]... [--output FILE]\n"
-	  "                     [--listen ADDRESS:PORT]\n"
+	  "                     [--listen [ADDRESS:]PORT]\n"
 	  "\n"
 	  "Prints the statistics of the domain as Prometheus reads them.\n"
 	  "\n"
 	  "  --output FILE          into a file, for the textfile collector\n"
 	  "  --listen ADDRESS:PORT  answers http://ADDRESS:PORT/metrics until it is ended, and a\n"
 	  "                         browser at http://ADDRESS:PORT/ with charts of what goes on;\n"
-	  "                         9410 is the usual port, 127.0.0.1 asks this host alone\n" },
+	  "                         9410 is the usual port, 127.0.0.1 (without ADDRESS) asks\n"
+	  "                         this host alone\n" },
 	{ "explain", cli_explain, true,
 	  "usage: tower explain [-c FILE] [-o section.key=value]... [--output=FILE] [--] "
 	  "COMMAND...\n"

@@ -28,7 +28,7 @@ static bool wrong(char *ret_why, const char *what, const char *why)
 static bool parse(const char *word, struct redis_url *ret)
 {
 	const char *colon = strrchr(word, ':');
-	uint64_t port;
+	unsigned port;
 
 	*ret = (struct redis_url){ .is_unix = word[0] == '/' };
 	if (ret->is_unix) {
@@ -36,11 +36,11 @@ static bool parse(const char *word, struct redis_url *ret)
 		       sizeof(ret->path);
 	}
 	if (!colon || colon == word || (size_t)(colon - word) >= sizeof(ret->host) ||
-	    !number_count(colon + 1, 1, UINT16_MAX, &port)) {
+	    !number_port(colon + 1, 1, &port)) {
 		return false;
 	}
 	snprintf(ret->host, sizeof(ret->host), "%.*s", (int)(colon - word), word);
-	snprintf(ret->port, sizeof(ret->port), "%u", (unsigned)port);
+	snprintf(ret->port, sizeof(ret->port), "%u", port);
 	return true;
 }
 

@@ -21,7 +21,7 @@ _tower_words() {
 
 # What stands behind an option in the usage: FILE, N, gets|writes; nothing where it has no value.
 _tower_value() {
-	"$1" "$2" --help 2>/dev/null | sed '/^$/q' | grep -oE -e "$3[ =][A-Za-z|]+" | head -n 1 | sed 's/^[^ =]*.//'
+	"$1" "$2" --help 2>/dev/null | sed '/^$/q' | grep -oE -e "$3[ =][[]?[A-Za-z|]+" | head -n 1 | sed 's/^[^ =]*.//'
 }
 
 _tower() {

@@ -108,7 +108,7 @@ refused() {
 	[ ! -s "$work/out" ] || problem "$*: a result: $(cat "$work/out")"
 	[ "$(wc -l <"$work/errors")" -eq 1 ] || problem "$*: $(cat "$work/errors")"
 }
-for list in '' ',' text 0 -1 host: :11211 127.0.0.1:0 127.0.0.1:65536 127.0.0.1:-1 127.0.0.1:x; do
+for list in '' ',' text 0 -1 host: :11211 127.0.0.1:0 127.0.0.1:65536 127.0.0.1:-1 127.0.0.1:x 127.0.0.1:11K; do
 	refused 2 -- --servers --servers "$list"
 done
 refused 2 'text is neither HOST:PORT' --servers "127.0.0.1:$first_port,text"

@@ -43,6 +43,7 @@ expect 'plain' bench --hierarchy p
 expect 'even poisson' bench --arrivals ''
 expect 'writes' sim --fill w
 expect '' bench --keys ''
+expect '' metrics --listen ''
 expect '--json' bench --binary --js
 expect 'CHANGES.md' sim --trace CHANGES
 expect 'CHANGES.md' bench --html CHANGES
