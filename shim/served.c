@@ -10,20 +10,37 @@ void shim_served(struct tower *tower, enum shim_call call, enum stats_read where
 	}
 }
 
+/* STATS_READ_ASKED where it is not known. */
+static enum stats_read place_of(const struct tower *tower, const struct layer_item *item)
+{
+	switch (item->answer) {
+	case LAYER_HIT:
+		return STATS_READ_LAYERS + tower->layers[item->layer].stats;
+	case LAYER_MISS:
+		return STATS_READ_NOWHERE;
+	case LAYER_DOWN:
+		return STATS_READ_FAILED;
+	case LAYER_UNASKED:
+		break;
+	}
+	return STATS_READ_ASKED;
+}
+
 void shim_served_items(struct tower *tower, enum shim_call call, const struct layer_item *items,
 		       size_t n)
 {
 	size_t found[STATS_READ_COUNTS] = { 0 };
 
-	for (size_t i = 0; i < n; i++) {
-		if (items[i].answer == LAYER_HIT) {
-			found[STATS_READ_LAYERS + tower->layers[items[i].layer].stats]++;
-		} else if (items[i].answer != LAYER_UNASKED) {
-			found[items[i].answer == LAYER_MISS ? STATS_READ_NOWHERE
-							    : STATS_READ_FAILED]++;
-		}
+	if (n == 1) {
+		enum stats_read where = place_of(tower, items);
+
+		shim_served(tower, call, where, where != STATS_READ_ASKED);
+		return;
 	}
-	for (unsigned where = 0; where < STATS_READ_COUNTS; where++) {
+	for (size_t i = 0; i < n; i++) {
+		found[place_of(tower, &items[i])]++;
+	}
+	for (unsigned where = STATS_READ_LAYERS; where < STATS_READ_COUNTS; where++) {
 		shim_served(tower, call, where, found[where]);
 	}
 }
