@@ -135,6 +135,7 @@ void shim_collect_results(struct tower *tower, struct shim_state *state)
 	}
 	results->collected = true;
 	tower_read_end(tower, &results->batch);
+	shim_served_items(tower, results->call, results->items, results->batch.n_items);
 	if (results->asked &&
 	    (results->read.rc == MEMCACHED_END || results->read.rc == MEMCACHED_NOTFOUND)) {
 		shim_answered(tower, state);

@@ -155,6 +155,8 @@ static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 	if (!sent) {
 		memcached_return_t rc = read->unasked ? real_mget(read, request) : read->rc;
 
+		shim_served(tower, results->call,
+			    read->unasked ? STATS_READ_PASSED : STATS_READ_FAILED, request->n);
 		if (read->unasked) {
 			after_real_mget(state, read->handle, rc);
 		}
@@ -171,6 +173,10 @@ static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 	results->asked = results->batch.n_hits < results->batch.n_items;
 	results->collected = !results->asked;
 	if (!results->asked) {
+		/* All by the one layer that is above memcached. */
+		shim_served(tower, results->call,
+			    STATS_READ_LAYERS + tower->layers[results->items->layer].stats,
+			    request->n);
 		shim_succeeded(read->handle, false);
 		return MEMCACHED_SUCCESS;
 	}
@@ -190,13 +196,16 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 	if (tower == NULL) {
 		return real_mget(read, request);
 	}
+	shim_served(tower, call, STATS_READ_ASKED, request->n);
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
 	reason = prepare(tower, state, read, request, &results);
 	if (reason == REASON_none) {
+		results->call = call;
 		shim_drop_results(state);
 		rc = walk(tower, state, results, request);
 	} else {
 		shim_passed(tower, call, read->handle, state, reason);
+		shim_served(tower, call, STATS_READ_PASSED, request->n);
 		rc = reason == REASON_namespace ? refuse_mget(read, request)
 						: real_mget(read, request);
 		after_real_mget(state, read->handle, rc);

@@ -165,9 +165,12 @@ static char *get_prepared(struct tower *tower, enum shim_call call, struct memca
 		struct layer_item item = { .key = at.key };
 
 		shim_drop_results(state);
-		return walk(tower, state, read, &item, key, n_key);
+		value = walk(tower, state, read, &item, key, n_key);
+		shim_served_items(tower, call, &item, 1);
+		return value;
 	}
 	shim_passed(tower, call, read->handle, state, reason);
+	shim_served(tower, call, STATS_READ_PASSED, 1);
 	value = memcached_get_real(read, key, reason == REASON_namespace ? SHIM_TOO_LONG : n_key);
 	after_real_read(tower, state, read, shim_asked(&at) | SHIM_AWAITED);
 	return value;
@@ -189,7 +192,8 @@ static memcached_return_t refuse_exist(const struct memcached_read *read, const 
 						     0);
 }
 
-static void walk_exist(struct tower *tower, struct memcached_read *read, const struct shim_key *key)
+static void walk_exist(struct tower *tower, enum shim_call call, struct memcached_read *read,
+		       const struct shim_key *key)
 {
 	memcached_st *handle = read->handle;
 	uint64_t query_id = handle->query_id;
@@ -204,6 +208,7 @@ static void walk_exist(struct tower *tower, struct memcached_read *read, const s
 
 	tower_read_begin(tower, &batch);
 	tower_read_end(tower, &batch);
+	shim_served_items(tower, call, &item, 1);
 	program_free(handle, item.value);
 	if (item.answer == LAYER_HIT && item.layer != tower->authority) {
 		shim_succeeded(handle, handle->query_id != query_id);
@@ -223,6 +228,7 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 	if (tower == NULL) {
 		return real_exist(read, key, n_key);
 	}
+	shim_served(tower, call, STATS_READ_ASKED, 1);
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
 	reason = prepare(tower, state, read, key, n_key, &item);
 	if (reason == REASON_none && read->by_key) {
@@ -232,9 +238,10 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 	}
 	if (reason == REASON_none) {
 		shim_drop_results(state);
-		walk_exist(tower, read, &item);
+		walk_exist(tower, call, read, &item);
 	} else {
 		shim_passed(tower, call, read->handle, state, reason);
+		shim_served(tower, call, STATS_READ_PASSED, 1);
 		read->rc = reason == REASON_namespace ? refuse_exist(read, key, n_key)
 						      : real_exist(read, key, n_key);
 		after_real_read(tower, state, read, shim_asked(&item));
@@ -302,6 +309,9 @@ static char *get_framed(const struct get *get, struct memcached_read *read,
 	struct tower *tower = shim_begin_own(&frame, get->call, get->handle);
 	char *value;
 
+	if (tower) {
+		shim_served(tower, get->call, STATS_READ_ASKED, 1);
+	}
 	if (tower == NULL || get->handle == NULL) {
 		value = memcached_get_real(read, get->key, get->n_key);
 	} else if (looked->item.answer == LAYER_MISS) {
@@ -312,6 +322,7 @@ static char *get_framed(const struct get *get, struct memcached_read *read,
 		};
 
 		value = walk(tower, looked->state, read, &item, get->key, get->n_key);
+		shim_served_items(tower, get->call, &item, 1);
 	} else {
 		value = get_prepared(tower, get->call, read, get->key, get->n_key);
 	}

@@ -217,6 +217,18 @@ void shim_passed(struct tower *tower, enum shim_call call, const memcached_st *h
 /* The handle's values stay in the process (an encoding key, a login): told in the same way. */
 void shim_kept_private(const memcached_st *handle, struct shim_state *state);
 
+/* --- served.c --- */
+
+/*
+ * What is kept for `tower explain` of a function that reads: n more of its keys.  Every
+ * read that was not a hit at once says first how many it asks (STATS_READ_ASKED).
+ */
+void shim_served(struct tower *tower, enum shim_call call, enum stats_read where, size_t n);
+
+/* The same of a walk that is over; items that nobody was asked for are not known. */
+void shim_served_items(struct tower *tower, enum shim_call call, const struct layer_item *items,
+		       size_t n);
+
 /* --- servers.c --- */
 
 /*
