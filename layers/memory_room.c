@@ -274,7 +274,7 @@ static void sweep_locked(struct layer *layer, unsigned queue, int64_t now)
 	uint64_t place = layer->swept[queue];
 
 	for (unsigned i = 0; i < SWEEP_ENTRIES; i++) {
-		struct memory_found found;
+		struct memory_found found = { .log = log };
 		uint64_t size;
 
 		if (place < head_place || place >= log->tail) {
@@ -286,7 +286,6 @@ static void sweep_locked(struct layer *layer, unsigned queue, int64_t now)
 		size = memory_log_head(log, place, &found.head);
 		if (memory_kind(&found.head) != MEMORY_FILLER &&
 		    memory_deadline(&found.head) <= now) {
-			found.log = log;
 			found.place = place;
 			found.at = memory_word_at(
 				layer, memory_entry_hash(&found.head, memory_log_at(log, place)),
