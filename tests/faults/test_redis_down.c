@@ -232,7 +232,7 @@ static unsigned use_at_random(struct layer *layer, unsigned rounds, unsigned *se
 
 	for (unsigned i = 0; i < rounds; i++) {
 		unsigned number = (unsigned)rand_r(seed) % KEYS;
-		struct layer_item item = { .answer = LAYER_MISS };
+		struct layer_item item = { .slot = deep_slot(), .answer = LAYER_MISS };
 		struct layer_batch batch = deep_batch(&item, 1);
 		char key[16];
 

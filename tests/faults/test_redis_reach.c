@@ -181,15 +181,6 @@ static struct server *replica_start(void)
 	return replica;
 }
 
-/* How many times a server was read. */
-static unsigned n_reads(const struct server *server)
-{
-	const char *at =
-		strstr(deep_command_to(server, "INFO commandstats"), "cmdstat_mget:calls=");
-
-	return at ? (unsigned)strtoul(strchr(at, '=') + 1, NULL, 10) : 0;
-}
-
 /* Until the replica has it. */
 static void wait_for_record(const struct server *replica)
 {
@@ -218,10 +209,10 @@ static void test_replica__is_read_and_nobody_keeps_what_it_has(void **state)
 	assert_string_equal(item.value, "v");
 	assert_true(item.slot == LAYER_SLOT_BUSY);
 	free(item.value);
-	assert_int_equal(n_reads(deep_server), 0);
-	assert_int_equal(n_reads(replica), 1);
+	assert_int_equal(deep_n_reads(deep_server), 0);
+	assert_int_equal(deep_n_reads(replica), 1);
 	deep_expect(layer, "l", LAYER_MISS);
-	assert_int_equal(n_reads(deep_server), 0);
+	assert_int_equal(deep_n_reads(deep_server), 0);
 
 	/* With CAS ids: what goes back into memcached must not be old. */
 	item = (struct layer_item){ .key = deep_key("k"), .answer = LAYER_MISS };
@@ -231,7 +222,7 @@ static void test_replica__is_read_and_nobody_keeps_what_it_has(void **state)
 	assert_int_equal(item.answer, LAYER_HIT);
 	assert_true(item.slot != LAYER_SLOT_BUSY);
 	free(item.value);
-	assert_int_equal(n_reads(deep_server), 1);
+	assert_int_equal(deep_n_reads(deep_server), 1);
 	redis_ops.close(&layer);
 	server_stop(&replica);
 }
