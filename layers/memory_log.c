@@ -69,10 +69,9 @@ uint64_t memory_log_head(const struct memory_log *log, uint64_t place, struct me
 void memory_log_void(struct memory_log *log, uint64_t place, uint64_t size)
 {
 	char *bytes = log->ring + (place & log->mask);
-	struct memory_head head;
+	struct memory_head head = { .what = racy_word(bytes) };
 
 	/* The flags stay, for those who are reading. */
-	memcpy(&head.what, bytes, sizeof(head.what));
 	head.what = memory_what(MEMORY_FILLER, size / MEMORY_UNIT, memory_flags(&head));
 	racy_write(bytes, &head.what, sizeof(head.what));
 }
