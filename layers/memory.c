@@ -360,6 +360,22 @@ static void memory_get(struct layer *layer, struct layer_batch *batch)
 	}
 }
 
+static void put_item_locked(struct layer *layer, const struct layer_item *item, int64_t now)
+{
+	const struct memory_offer offer = {
+		.key = &item->key,
+		.slot = item->slot,
+		.value = item->value,
+		.n_value = item->n_value,
+		.flags = item->flags,
+		.cas = item->cas,
+		.has_cas = item->has_cas,
+		.deadline_ns = item->deadline_ns,
+	};
+
+	put_locked(layer, &offer, now);
+}
+
 /* A chunk at a time under the lock, so that other threads get their turn. */
 static void memory_fill(struct layer *layer, const struct layer_batch *batch, uint8_t own)
 {
@@ -368,16 +384,6 @@ static void memory_fill(struct layer *layer, const struct layer_batch *batch, ui
 
 	for (size_t i = 0; i < batch->n_items; i++) {
 		const struct layer_item *item = &batch->items[i];
-		const struct memory_offer offer = {
-			.key = &item->key,
-			.slot = item->slot,
-			.value = item->value,
-			.n_value = item->n_value,
-			.flags = item->flags,
-			.cas = item->cas,
-			.has_cas = item->has_cas,
-			.deadline_ns = item->deadline_ns,
-		};
 
 		if (item->answer != LAYER_HIT || item->layer <= own ||
 		    item->slot == LAYER_SLOT_BUSY) {
@@ -392,7 +398,7 @@ static void memory_fill(struct layer *layer, const struct layer_batch *batch, ui
 		if (remembered_has(&layer->evicted, memory_hash(&item->key), item->slot, now)) {
 			counter_add(&(*layer->counters)->ghost_hits, 1);
 		}
-		put_locked(layer, &offer, now);
+		put_item_locked(layer, item, now);
 		n_put++;
 	}
 	if (n_put) {

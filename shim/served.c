@@ -11,19 +11,16 @@ void shim_served(struct tower *tower, enum shim_call call, enum stats_read where
 }
 
 /* STATS_READ_ASKED where it is not known. */
-static enum stats_read place_of(const struct tower *tower, const struct layer_item *item)
+static inline enum stats_read place_of(const struct tower *tower, const struct layer_item *item)
 {
-	switch (item->answer) {
-	case LAYER_HIT:
-		return STATS_READ_LAYERS + tower->layers[item->layer].stats;
-	case LAYER_MISS:
-		return STATS_READ_NOWHERE;
-	case LAYER_DOWN:
-		return STATS_READ_FAILED;
-	case LAYER_UNASKED:
-		break;
-	}
-	return STATS_READ_ASKED;
+	static const enum stats_read places[] = {
+		[LAYER_UNASKED] = STATS_READ_ASKED,
+		[LAYER_MISS] = STATS_READ_NOWHERE,
+		[LAYER_DOWN] = STATS_READ_FAILED,
+	};
+
+	return item->answer == LAYER_HIT ? STATS_READ_LAYERS + tower->layers[item->layer].stats
+					 : places[item->answer];
 }
 
 void shim_served_items(struct tower *tower, enum shim_call call, const struct layer_item *items,
