@@ -71,6 +71,13 @@ int64_t clock_wall_ms(void)
 	return fake ? fake * 1000 : read_clock(CLOCK_REALTIME) / CLOCK_NS_PER_MS;
 }
 
+int64_t clock_boot_ns(void)
+{
+	int64_t fake = atomic_load_explicit(&fake_now_ns, memory_order_relaxed);
+
+	return fake ? fake : read_clock(CLOCK_BOOTTIME);
+}
+
 void clock_fake(int64_t now_ns, int64_t wall_s)
 {
 	atomic_store_explicit(&fake_now_ns, now_ns, memory_order_relaxed);

@@ -38,6 +38,12 @@ int64_t clock_wall_s(void);
 int64_t clock_wall_ms(void);
 
 /*
+ * Nanoseconds since the machine was started, those in which it was suspended too: for
+ * how long something took, where another machine's clock is what counts.
+ */
+int64_t clock_boot_ns(void);
+
+/*
  * Unit tests: from now on all functions answer from `now_ns` and `wall_s`; clock_fake(0, 0) returns
  * to the real clock.
  */

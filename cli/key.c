@@ -201,7 +201,7 @@ static void *align(void *bytes)
 }
 
 static struct layer *open_redis(const struct config *config, void *shared,
-				struct layer_counters **counters)
+				struct layer_counters **counters, struct redis_seen *seen)
 {
 	const struct redis_options options = {
 		.url = config->redis_url,
@@ -213,6 +213,9 @@ static struct layer *open_redis(const struct config *config, void *shared,
 		.timeout_ns = config->redis_timeout,
 		.breaker_retry_ns = config->redis_breaker_retry,
 		.max_connections = 1,
+		.looks_on = true,
+		.seen = seen,
+		.alias = config->redis_alias,
 		.max_item_bytes = config->redis_max_item_bytes,
 	};
 	const char *why = "out of memory";
@@ -248,7 +251,8 @@ static bool print_redis(const struct config *config, const struct server *server
 	void *shared = calloc(1, redis_shared_bytes() + SHARED_ALIGNMENT);
 	struct layer_counters own_counters = { 0 };
 	struct layer_counters *counters = &own_counters;
-	struct layer *layer = shared ? open_redis(config, align(shared), &counters) : NULL;
+	struct redis_seen seen = { .generation = 0 };
+	struct layer *layer = shared ? open_redis(config, align(shared), &counters, &seen) : NULL;
 	char name[NAME_MAX_BYTES];
 	struct layer_item item = { .answer = LAYER_MISS };
 	struct layer_batch batch = {
@@ -270,6 +274,11 @@ static bool print_redis(const struct config *config, const struct server *server
 	};
 	redis_ops.get(layer, &batch);
 	print_item(&item);
+	if (seen.generation) {
+		printf("writers    %s\n", seen.several ? "several domains: nothing goes back into "
+							 "memcached"
+						       : "one domain");
+	}
 	free(item.value);
 	redis_ops.close(&layer);
 	free(shared);

@@ -187,6 +187,9 @@ void metrics_print(const struct stats_snapshot *snapshot, unsigned off, FILE *ou
 		  "1 where Redis failed and is left alone for a while", snapshot->redis_open);
 	print_one(&page, "tower_redis_unmarked_keys", "gauge", "keys that Redis has yet to hear of",
 		  snapshot->redis_unmarked);
+	print_one(&page, "tower_redis_several_domains", "gauge",
+		  "1 where other domains write to the same memcached and Redis",
+		  snapshot->redis_several);
 	print_switch(&page, off);
 	print_head(&page, "tower_info", "gauge", "what runs");
 	print_number(&page, "tower_info", "version=\"" TOWER_VERSION "\"", 1);

@@ -142,6 +142,7 @@ void stat_print_json(const struct stats_snapshot *snapshot, const struct stat_fi
 	json_text(&json, "breaker", snapshot->redis_open ? "open" : "closed");
 	json_number(&json, "unmarked", snapshot->redis_unmarked);
 	json_number(&json, "generation", snapshot->redis_generation);
+	json_text(&json, "writers", snapshot->redis_several ? "several" : "one");
 	json_end(&json);
 	json_end(&json);
 	putc('\n', out);

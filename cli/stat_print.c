@@ -317,6 +317,10 @@ static void print_redis(const struct stats_snapshot *snapshot, const struct conf
 		fprintf(out, INDENT "redis breaker closed%s\n",
 			snapshot->redis_unmarked ? "" : ", it has heard of every write");
 	}
+	if (snapshot->redis_several) {
+		fprintf(out, INDENT "other domains write to the same memcached and Redis: nothing "
+				    "goes back into memcached\n");
+	}
 	if (snapshot->redis_unmarked > 0) {
 		fprintf(out, INDENT "keys that redis has yet to hear of  %" PRIu64 "\n",
 			snapshot->redis_unmarked);

@@ -35,6 +35,8 @@ enum config_layer {
 enum config_coherence { CONFIG_COHERENCE_HOST, CONFIG_COHERENCE_NONE };
 enum config_promote { CONFIG_PROMOTE_AGAIN, CONFIG_PROMOTE_ALWAYS, CONFIG_PROMOTE_NEVER };
 enum config_write { CONFIG_WRITE_COMMIT, CONFIG_WRITE_MARK };
+enum config_writers { CONFIG_WRITERS_AUTO, CONFIG_WRITERS_SEVERAL };
+enum config_order { CONFIG_ORDER_OVERLAP, CONFIG_ORDER_SERIAL };
 
 enum config_rtld_deepbind { CONFIG_DEEPBIND_CLEAR, CONFIG_DEEPBIND_KEEP };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "layers/redis.h"
+#include "layers/redis_alias.h"
 
 /*
  * The characters of a language we do not know: <ctype.h> asks the host's
@@ -201,6 +202,8 @@ static const char *check_text(enum config_key key, const char *value)
 		return all_of(value, is_graph) ? NULL : "holds another character";
 	case CONFIG_KEY_redis_url:
 		return redis_url_check(value);
+	case CONFIG_KEY_redis_alias:
+		return redis_alias_check(value);
 	case CONFIG_KEY_redis_replicas:
 		return redis_replicas_check(value);
 	case CONFIG_KEY_redis_password_file:

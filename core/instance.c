@@ -152,6 +152,11 @@ static struct layer *open_redis(bool whole)
 		.seen = tower.stats->redis,
 		.marks_only = config.redis_write == CONFIG_WRITE_MARK,
 		.outsider = !whole,
+		/* A table of its own is that of a forked child, too, but not the same one. */
+		.several = config.redis_writers == CONFIG_WRITERS_SEVERAL || !whole ||
+			   config.coherence_mode != CONFIG_COHERENCE_HOST,
+		.serial = config.redis_order == CONFIG_ORDER_SERIAL,
+		.alias = config.redis_alias,
 	};
 	const char *why = "out of memory";
 	struct layer *layer = NULL;

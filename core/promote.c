@@ -5,7 +5,8 @@
  * only by who owns the key's slot: nothing is in flight there, nothing has
  * happened since the value was read, and writers wait until it is done
  * (core/slots.h).  An owner that was stopped for longer than they wait finds out,
- * and deletes the key.
+ * and deletes the key.  So does one that has put back while another domain came, whose
+ * writers know nothing of the slot; where there are several, nothing goes back.
  */
 #include "core/tower_private.h"
 
@@ -16,20 +17,32 @@
 /* In one batch, where nobody needs them at once. */
 #define PROMOTIONS_MAX 8
 
+static bool may_stay(struct tower *tower, const struct layer_write *write,
+		     const struct layer_item *item)
+{
+	const struct tower_layer *deep = tower_deep(tower);
+
+	return deep->ops->may_stay == NULL || deep->ops->may_stay(deep->layer, write, item);
+}
+
 static bool put_back_owning(struct tower *tower, const struct layer_batch *batch,
 			    const struct layer_write *write, const struct slots_ticket *ticket,
 			    const struct layer_item *item)
 {
 	const struct tower_layer *authority = &tower->layers[tower->authority];
 	int64_t exptime = expiry_exptime(item->deadline_ns);
-	bool done;
+	bool done, stays;
 
 	if (fault_planted(FAULT_deep_without_end)) {
 		exptime = 0;
 	}
 	done = exptime >= 0 &&
 	       authority->ops->put_back(authority->layer, batch, write, item, exptime);
+	stays = !done || may_stay(tower, write, item);
 	if (!slots_disown(tower->slots, ticket) && !fault_planted(FAULT_put_back_unowned)) {
+		stays = false;
+	}
+	if (!stays) {
 		authority->ops->take_back(authority->layer, batch, write, item);
 		done = false;
 	}
@@ -134,7 +147,8 @@ void tower_promote(struct tower *tower, struct layer_batch *batch)
 		if (item->answer != LAYER_HIT || item->layer != deep) {
 			continue;
 		}
-		if (batch->want_cas || (n_done < PROMOTIONS_MAX && is_worth_it(tower, item))) {
+		if (!item->stays_below &&
+		    (batch->want_cas || (n_done < PROMOTIONS_MAX && is_worth_it(tower, item)))) {
 			n_done += put_back(tower, batch, item);
 		}
 		if (batch->want_cas) {

@@ -41,7 +41,7 @@
 #include "base/process.h"
 #include "core/slots.h"
 
-#define SLOTS_FORMAT 3
+#define SLOTS_FORMAT 4
 #define SLOTS_PAGE_BYTES 4096
 #define SLOTS_RECORDS 2048
 #define SLOTS_ENTRIES 56

@@ -138,6 +138,7 @@ static void copy_head(struct stats_snapshot *snapshot, const struct stats_head *
 		head->n_reasons < STATS_REASONS_MAX ? head->n_reasons : STATS_REASONS_MAX;
 	snapshot->redis_unmarked = load(&head->redis.unmarked);
 	snapshot->redis_open = load(&head->redis.open) != 0;
+	snapshot->redis_several = load(&head->redis.several) != 0;
 	snapshot->redis_generation = load(&head->redis.generation);
 	snapshot->taken_ns = clock_now_ns();
 }

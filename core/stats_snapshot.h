@@ -50,6 +50,7 @@ struct stats_snapshot {
 	struct stats_values total; /* these and all that ended; items and bytes of these only */
 	uint64_t redis_unmarked;   /* keys that Redis has yet to hear of */
 	bool redis_open;	   /* it failed and is left alone */
+	bool redis_several;	   /* other domains write to the same */
 	uint64_t redis_generation; /* the newest known of any memcached server; 0: none */
 	int64_t taken_ns;	   /* of clock.h */
 };

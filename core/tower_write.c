@@ -56,8 +56,9 @@ static bool bring_back(struct tower *tower, struct layer_write *write,
 	struct layer_item item = { .key = write->key };
 	bool done;
 
-	if (fault_planted(FAULT_not_brought_back) || write->found != LAYER_FOUND_VALUE ||
-	    !slots_alone(tower->slots, ticket) || slots_flush_pending(tower->slots) ||
+	if (fault_planted(FAULT_not_brought_back) || write->stays_below ||
+	    write->found != LAYER_FOUND_VALUE || !slots_alone(tower->slots, ticket) ||
+	    slots_flush_pending(tower->slots) ||
 	    !deep->ops->recall(deep->layer, write, &plain, &item)) {
 		return false;
 	}
@@ -96,6 +97,21 @@ static bool creates(const struct layer_write *write)
 	       write->changes_expiry;
 }
 
+/*
+ * An add of a key that memcached has lost and that cannot go back there: it is there
+ * for the program, all the same.
+ */
+static bool is_refused_below(struct tower *tower, struct layer_write *write,
+			     const struct slots_ticket *ticket)
+{
+	write->is_below = write->stays_below && write->awaited &&
+			  write->found == LAYER_FOUND_VALUE && slots_alone(tower->slots, ticket);
+	if (write->is_below) {
+		write->outcome = LAYER_REFUSED;
+	}
+	return write->is_below;
+}
+
 /* The planted fault: Redis has the new value before memcached does. */
 static void commit_early(const struct tower_layer *deep, struct layer_write *write)
 {
@@ -116,6 +132,10 @@ static void call_beside(struct tower *tower, const struct tower_layer *deep,
 {
 	if (write->verb == LAYER_ADD && deep->ops->look) {
 		deep->ops->look(deep->layer, write);
+		if (is_refused_below(tower, write, ticket)) {
+			step(deep, deep->ops->marked, write);
+			return;
+		}
 		bring_back(tower, write, ticket);
 	}
 	if (fault_planted(FAULT_value_before)) {
@@ -124,7 +144,7 @@ static void call_beside(struct tower *tower, const struct tower_layer *deep,
 		return;
 	}
 	step(deep, deep->ops->mark, write);
-	write->no_create = creates(write);
+	write->no_create = creates(write) && !write->stays_below;
 	call(tower, write);
 	step(deep, deep->ops->marked, write);
 	if (!write->absent) {
@@ -176,6 +196,9 @@ static void leave(struct tower *tower, struct layer_write *write, const struct s
 		slots_note_end(tower->slots, write->key.hash, write->deadline_ns,
 			       outcome == LAYER_UNCERTAIN || write->may_keep_expiry ||
 				       !slots_alone(tower->slots, ticket));
+	}
+	if (deep && deep->ops->leaving) {
+		deep->ops->leaving(deep->layer, write);
 	}
 	write->slot = LAYER_SLOT_BUSY;
 	if (!open_writes_close(ticket)) {

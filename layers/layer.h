@@ -64,6 +64,8 @@ struct layer_item {
 	uint64_t cas;	     /* the server's own, where has_cas */
 	int64_t deadline_ns; /* of clock.h, when the value ends as far as the layer knows, or
 				CLOCK_NEVER */
+	bool stays_below;    /* of a LAYER_DEEP hit: it must not be put back into the authority */
+	uint64_t origin;     /* of one that may be: the deep layer's, for may_stay */
 };
 
 /*
@@ -146,6 +148,7 @@ struct layer_write {
 	bool may_keep_expiry; /* but only where the key was not there (a counter's initial value) */
 
 	void *program; /* the call itself, for the authority */
+	bool awaited;  /* its answer comes before anything else happens */
 	enum layer_outcome outcome;
 
 	bool no_create;	 /* a counter that is not there is not to be made */
@@ -155,8 +158,10 @@ struct layer_write {
 
 	struct layer_mark *mark; /* the deep layer's from announce to commit; may be NULL */
 	enum layer_found found;
-	bool created; /* the counter was not there in any layer, and was made */
-	bool alone;   /* for commit: no other write and no flush overlapped this one */
+	bool stays_below; /* what was found must not be put back into the authority */
+	bool is_below;	  /* refused for what was found there; the authority was not called */
+	bool created;	  /* the counter was not there in any layer, and was made */
+	bool alone;	  /* for commit: no other write and no flush overlapped this one */
 
 	bool timed;	 /* tower_write.c: this write's latencies are kept */
 	int64_t deep_ns; /* tower_write.c: what the program waited for the deep layer, where timed
@@ -241,6 +246,7 @@ struct layer_ops {
 
 	/*
 	 * LAYER_DEEP: its part in a write, by the writer's thread, in this order.
+	 * Where others write whom the slot does not keep apart it sets `stays_below`.
 	 *
 	 * announce: before the slot is entered.  Should the process die from here
 	 * on, what the layer has of the key is not read before it was made safe.
@@ -259,6 +265,17 @@ struct layer_ops {
 	/* The value that was found, into the item (value from the allocator); false: it is gone. */
 	bool (*recall)(struct layer *layer, struct layer_write *write,
 		       const struct layer_allocator *allocator, struct layer_item *item);
+
+	/*
+	 * Optional, by who has put an item back and owns its slot still, for the write
+	 * (NULL: a read): whether nobody outside of the domain could write since it was
+	 * read here.  False: it is taken back.
+	 */
+	bool (*may_stay)(struct layer *layer, const struct layer_write *write,
+			 const struct layer_item *item);
+
+	/* Optional, before the slot is left: the call may have taken very long. */
+	void (*leaving)(struct layer *layer, struct layer_write *write);
 
 	/*
 	 * After the slot was left, with outcome and alone: the layer may hold

@@ -22,16 +22,15 @@ static void renew(struct layer *layer, struct redis_session *session, bool *has_
 	uint64_t number;
 
 	if (place == NULL || place->server == NULL) {
-		redis_shared_soil(layer->shared,
-				  redis_shared_server(layer->shared, layer->store.hash, server));
+		redis_shared_soil(layer->shared, redis_session_server(layer, server));
 		redis_say_unmarked(layer);
 		return;
 	}
 	redis_shared_soil(layer->shared, place->server);
 	redis_say_unmarked(layer);
 	if (*has_session) {
-		status = redis_place_learn(place, session->connection, true, session->deadline_ns,
-					   &number);
+		status = redis_place_learn(place, session->connection, REDIS_LEARN_TO_RENEW,
+					   session->deadline_ns, &number);
 		if (status != REDIS_WIRE_OK) {
 			redis_session_end(session, status);
 			*has_session = false;
@@ -80,8 +79,7 @@ static void redis_flush_later(struct layer *layer, const char *const *servers, s
 		atomic_store(&layer->shared->servers[i].flush_due, 1);
 	}
 	for (size_t i = 0; i < n; i++) {
-		struct redis_server *at =
-			redis_shared_server(layer->shared, layer->store.hash, servers[i]);
+		struct redis_server *at = redis_session_server(layer, servers[i]);
 
 		if (at) {
 			atomic_store(&at->flush_due, 1);
@@ -146,6 +144,7 @@ static void set_options(struct layer *layer, const struct redis_options *options
 	layer->options.login_url = NULL;
 	layer->options.replicas = NULL;
 	layer->options.name_space = NULL;
+	layer->options.alias = NULL;
 	if (layer->options.max_item_bytes > REDIS_ITEM_BYTES_MAX) {
 		layer->options.max_item_bytes = REDIS_ITEM_BYTES_MAX;
 	}
@@ -200,11 +199,17 @@ struct layer *redis_open(const struct redis_options *options, void *shared,
 	memcpy(layer->store.name_space, options->name_space, strlen(options->name_space) + 1);
 	layer->store.version = options->version;
 	layer->shared = shared;
-	layer->places.newest = options->seen ? &options->seen->generation : NULL;
+	layer->places.seen = options->seen;
+	layer->places.shared = layer->shared;
+	layer->places.domain =
+		options->several ? REDIS_SEVERAL : redis_shared_domain(layer->shared);
+	layer->places.heard_ms = options->heard_ms ? options->heard_ms : REDIS_HEARD_MS;
+	layer->places.looks_on = options->looks_on;
+	layer->places.aliases = strdup(options->alias ? options->alias : "");
 	layer->counters = counters;
 	layer->writes = calloc(REDIS_WRITES_MAX, sizeof(*layer->writes));
 	layer->absent = calloc(1, sizeof(*layer->absent));
-	if (layer->writes && layer->absent) {
+	if (layer->writes && layer->absent && layer->places.aliases) {
 		layer->pool = redis_pool_open(options, layer->shared, counters, ret_why);
 	}
 	if (layer->pool == NULL || !open_replicas(layer, options, ret_why)) {
@@ -238,6 +243,8 @@ const struct layer_ops redis_ops = {
 	.mark = redis_mark,
 	.marked = redis_marked,
 	.recall = redis_recall,
+	.may_stay = redis_may_stay,
+	.leaving = redis_leaving,
 	.commit = redis_commit,
 	.flush_servers = redis_flush,
 	.flush_later = redis_flush_later,

@@ -26,7 +26,8 @@
  * MSG_NOSIGNAL and O_CLOEXEC; hiredis only parses.
  *
  * Needs Redis 6.2 or later, and leave to use AUTH, SELECT, INFO, GET, MGET, SET,
- * UNLINK, SCRIPT LOAD, EVALSHA and, in scripts, APPEND, STRLEN, PEXPIRE, PERSIST.
+ * UNLINK, TIME, SCRIPT LOAD, EVALSHA and, in scripts, APPEND, STRLEN, PEXPIRE, PERSIST,
+ * HSET, HSETNX, HGETALL, HDEL.
  * All programs on one Redis should agree in max_item_bytes: a larger value than
  * a program's own is a failure to it.
  */
@@ -48,6 +49,7 @@ struct redis_seen {
 		unmarked;      /* keys that it has yet to hear of, and servers that are unclean */
 	_Atomic uint64_t open; /* the breaker is: 1, or 0 */
 	_Atomic uint64_t generation; /* the newest known of any server (redis_place.h); 0: none */
+	_Atomic uint64_t several;    /* other domains write to the values of some server: 1, or 0 */
 };
 
 struct redis_options {
@@ -66,6 +68,11 @@ struct redis_options {
 	uint64_t max_item_bytes;
 	struct redis_seen *seen; /* kept up to date; NULL: nobody looks */
 	bool marks_only;	 /* commits store nothing */
+	bool several;		 /* other domains may write at any time */
+	bool serial;		 /* a mark is waited for before memcached is called */
+	bool looks_on;		 /* begins and changes no generation; for reading only */
+	uint64_t heard_ms;	 /* how long a domain that says nothing is minded; 0: the default */
+	const char *alias;	 /* redis_alias.h; NULL: none */
 	bool outsider; /* not in the domain's table: reads and stores nothing, only marks */
 };
 

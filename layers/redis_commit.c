@@ -10,10 +10,11 @@
 #include "layers/redis_write.h"
 
 enum action {
-	LEAVE, /* the mark ends by itself */
-	CLOSE, /* nothing is there any more */
-	STORE, /* a new value */
-	KEEP,  /* the value that was found: as it was, longer, or with another expiry */
+	LEAVE,	/* the mark ends by itself */
+	REMOVE, /* nothing is there any more */
+	CLOSE,	/* the same, and other domains see when it was */
+	STORE,	/* a new value */
+	KEEP,	/* the value that was found: as it was, longer, or with another expiry */
 };
 
 struct commit {
@@ -22,6 +23,7 @@ struct commit {
 	enum envelope_kind kind;
 	const char *bytes; /* to store, or to add */
 	uint32_t n;
+	int64_t ahead_ms; /* closed for so long */
 	char number[24];
 };
 
@@ -67,7 +69,7 @@ static void store(const struct layer *layer, struct commit *commit, const char *
 {
 	if (!fits(layer, n)) {
 		counter_add(&(*layer->counters)->rejected, 1);
-		commit->action = CLOSE;
+		commit->action = REMOVE;
 		return;
 	}
 	commit->action = STORE;
@@ -150,12 +152,16 @@ static void touch(const struct layer *layer, const struct layer_write *write, st
 	}
 }
 
-/* Done: what memcached has now; CLOSE where that is not known. */
+/* Done: what memcached has now; REMOVE where that is not known. */
 static void decide_done(const struct layer *layer, const struct layer_write *write,
 			struct commit *commit)
 {
-	commit->action = CLOSE;
+	commit->action = REMOVE;
 	if (write->key.private || layer->options.marks_only) {
+		return;
+	}
+	if (write->may_keep_expiry && write->changes_expiry && write->stays_below) {
+		/* Whether the counter was made or changed, nobody knows. */
 		return;
 	}
 	switch (write->verb) {
@@ -181,16 +187,9 @@ static void decide_done(const struct layer *layer, const struct layer_write *wri
 	}
 }
 
-static void decide(const struct layer *layer, const struct layer_write *write,
-		   struct commit *commit)
+static void decide_alone(const struct layer *layer, const struct layer_write *write,
+			 struct commit *commit)
 {
-	const struct redis_write *at = redis_write_of(write);
-	bool alone = write->alone || fault_planted(FAULT_commit_not_alone);
-
-	commit->action = LEAVE;
-	if (!at->marked || !at->has_token || !at->trusted || layer->options.outsider || !alone) {
-		return;
-	}
 	switch (write->outcome) {
 	case LAYER_DONE:
 		decide_done(layer, write, commit);
@@ -199,16 +198,51 @@ static void decide(const struct layer *layer, const struct layer_write *write,
 	case LAYER_UNSENT:
 		/* Nothing was changed: what the mark found is in force again. */
 		if (write->verb == LAYER_DELETE && write->outcome == LAYER_REFUSED) {
-			commit->action = CLOSE;
+			commit->action = REMOVE;
 		} else if (write->found == LAYER_FOUND_VALUE) {
 			keep(write, commit);
 		}
 		break;
 	case LAYER_DROPPED:
-		commit->action = CLOSE;
+		commit->action = REMOVE;
 		break;
 	case LAYER_UNCERTAIN:
 		break;
+	}
+}
+
+/*
+ * What is not known leaves no mark, which would bar the key to whoever writes next, but
+ * the time until which somebody may still be at it.
+ */
+static void close_for_others(const struct layer_write *write, struct commit *commit)
+{
+	const struct redis_write *at = redis_write_of(write);
+
+	commit->action = CLOSE;
+	if (write->outcome == LAYER_UNCERTAIN) {
+		commit->ahead_ms = REDIS_DOUBT_MS;
+	} else if (at->clean.open) {
+		commit->ahead_ms = REDIS_MARK_MS;
+	}
+}
+
+static void decide(const struct layer *layer, const struct layer_write *write,
+		   struct commit *commit)
+{
+	const struct redis_write *at = redis_write_of(write);
+	bool alone = write->alone || fault_planted(FAULT_commit_not_alone);
+
+	commit->action = LEAVE;
+	if (!at->marked || !at->has_token) {
+		return;
+	}
+	if (at->trusted && !layer->options.outsider && alone && !at->late && redis_is_clean(at) &&
+	    (!at->several || redis_pool_keeps_marks(at->session.pool, at->session.connection))) {
+		decide_alone(layer, write, commit);
+	}
+	if (at->several && (commit->action == LEAVE || commit->action == REMOVE)) {
+		close_for_others(write, commit);
 	}
 }
 
@@ -259,41 +293,63 @@ static void build_without_token(struct redis_write *at, struct commit *commit)
 	redis_wire_arg(wire, text, n);
 }
 
-static void build(struct redis_write *at, struct commit *commit)
+/* Every record outlives a mark: whoever began before it came shall find it. */
+static void add_lives(struct redis_wire *wire, const struct redis_record *record)
 {
-	static const struct {
-		enum redis_script script;
-		unsigned n_args;
-	} calls[] = {
-		[CLOSE] = { REDIS_SCRIPT_close, 1 },
-		[STORE] = { REDIS_SCRIPT_store, 4 },
-		[KEEP] = { REDIS_SCRIPT_keep, 5 },
-	};
+	int64_t life = life_of(record);
+
+	redis_wire_number(wire, life && life < REDIS_MARK_MS ? REDIS_MARK_MS : life);
+	redis_wire_number(wire, life);
+}
+
+static void build_value(struct redis_write *at, struct commit *commit)
+{
 	struct redis_wire *wire = at->session.connection->wire;
 	char text[REDIS_RECORD_MAX];
 	size_t n;
 
-	redis_scripts_call(wire, &at->session.connection->scripts, calls[commit->action].script, 2,
-			   calls[commit->action].n_args);
-	redis_wire_arg(wire, at->key.bytes, at->key.n);
-	redis_key_is(&at->key, 'b');
-	redis_wire_arg(wire, at->key.bytes, at->key.n);
-	redis_key_is(&at->key, 'r');
-	n = redis_record_pending(at->token, text);
-	redis_wire_arg(wire, text, n);
-	if (commit->action == CLOSE) {
-		return;
-	}
 	if (commit->action == STORE) {
 		commit->record.token = at->token;
 	}
 	n = redis_record_value(&commit->record, at->key.bytes, at->key.n, text);
 	redis_wire_arg(wire, text, n);
 	add_segment(wire, at, commit);
-	redis_wire_number(wire, life_of(&commit->record));
+	add_lives(wire, &commit->record);
+	redis_wire_number(wire, at->several);
 	if (commit->action == KEEP) {
 		redis_wire_number(wire, (int64_t)at->found.length + (int64_t)at->found.segments *
 									    ENVELOPE_HEADER_BYTES);
+	}
+}
+
+static void build(struct redis_write *at, struct commit *commit)
+{
+	static const struct {
+		enum redis_script script;
+		unsigned n_args;
+	} calls[] = {
+		[REMOVE] = { REDIS_SCRIPT_remove, 2 },
+		[CLOSE] = { REDIS_SCRIPT_close, 5 },
+		[STORE] = { REDIS_SCRIPT_store, 7 },
+		[KEEP] = { REDIS_SCRIPT_keep, 8 },
+	};
+	struct redis_wire *wire = at->session.connection->wire;
+	char text[REDIS_RECORD_MAX];
+	size_t n;
+
+	redis_scripts_call(wire, &at->session.connection->scripts, calls[commit->action].script, 3,
+			   calls[commit->action].n_args);
+	redis_key_add_both(wire, &at->key);
+	redis_place_name(at->place, wire);
+	n = redis_record_pending(at->token, text);
+	redis_wire_arg(wire, text, n);
+	redis_wire_arg(wire, at->generation.text, at->generation.n);
+	if (commit->action == CLOSE) {
+		redis_wire_number(wire, (int64_t)at->clean.found_ms);
+		redis_wire_number(wire, commit->ahead_ms);
+		redis_wire_number(wire, REDIS_MARK_MS);
+	} else if (commit->action != REMOVE) {
+		build_value(at, commit);
 	}
 }
 
@@ -315,7 +371,7 @@ void redis_commit(struct layer *layer, struct layer_write *write)
 			build(at, &commit);
 		}
 		status = redis_wire_post(at->session.connection->wire, at->session.deadline_ns);
-		if (commit.action == CLOSE) {
+		if (commit.action == CLOSE || commit.action == REMOVE) {
 			probe_invalidate(PROBE_REDIS, &write->key);
 			counter_add(&(*layer->counters)->invalidated, 1);
 		} else {

@@ -9,6 +9,7 @@
 #include "base/digits.h"
 #include "base/hash.h"
 #include "base/quiet.h"
+#include "layers/redis_alias.h"
 #include "layers/redis_record.h"
 
 /* A number is milliseconds since 1970 above and this many random bits below. */
@@ -17,20 +18,22 @@
 /* Renewals that another process was quicker with. */
 #define TRIES_MAX 4
 
-static struct redis_place *place_new(struct redis_places *places, struct redis_shared *shared,
+static struct redis_place *place_new(const struct redis_places *places,
 				     const struct redis_store *store, const char *server,
 				     uint64_t hash)
 {
-	size_t n_max = strlen(store->name_space) + strlen(server) + 32;
+	char alias[REDIS_ALIAS_MAX];
+	const char *name = redis_alias_of(places->aliases, server, alias);
+	size_t n_max = strlen(store->name_space) + strlen(name) + 32;
 	struct redis_place *place = quiet_calloc(1, sizeof(*place) + n_max);
 
 	if (place) {
-		place->newest = places->newest;
-		place->server = redis_shared_server(shared, store->hash, server);
+		place->places = places;
+		place->server = redis_shared_server(places->shared, store->hash, name);
 		place->hash = hash;
 		place->n_prefix = (size_t)snprintf(place->prefix, n_max,
 						   "%s%" PRIu64 ":{%s}:", store->name_space,
-						   store->version, server);
+						   store->version, name);
 	}
 	return place;
 }
@@ -41,8 +44,8 @@ bool redis_place_can_be(const char *server)
 	return strnlen(server, REDIS_SERVER_MAX) < REDIS_SERVER_MAX && !strchr(server, '}');
 }
 
-struct redis_place *redis_place_of(struct redis_places *places, struct redis_shared *shared,
-				   const struct redis_store *store, const char *server)
+struct redis_place *redis_place_of(struct redis_places *places, const struct redis_store *store,
+				   const char *server)
 {
 	size_t n = strnlen(server, REDIS_SERVER_MAX);
 	uint64_t hash = hash_bytes(server, n);
@@ -56,7 +59,7 @@ struct redis_place *redis_place_of(struct redis_places *places, struct redis_sha
 		struct redis_place *found = atomic_load_explicit(at, memory_order_acquire);
 
 		if (found == NULL) {
-			made = place_new(places, shared, store, server, hash);
+			made = place_new(places, store, server, hash);
 			if (made == NULL || atomic_compare_exchange_strong(at, &found, made)) {
 				return made;
 			}
@@ -74,6 +77,7 @@ void redis_places_free(struct redis_places *places)
 	for (unsigned i = 0; i < REDIS_PLACES; i++) {
 		free(atomic_exchange(&places->list[i], NULL));
 	}
+	free(places->aliases);
 }
 
 void redis_place_key(const struct redis_place *place, uint64_t number, const char *wire,
@@ -93,9 +97,17 @@ void redis_place_key(const struct redis_place *place, uint64_t number, const cha
 	ret_key->n = (size_t)(at - ret_key->bytes) + n_wire;
 }
 
+void redis_key_add_both(struct redis_wire *wire, struct redis_key *key)
+{
+	redis_wire_arg(wire, key->bytes, key->n);
+	key->bytes[key->kind] = 'b';
+	redis_wire_arg(wire, key->bytes, key->n);
+	key->bytes[key->kind] = 'r';
+}
+
 /* --- the generation --- */
 
-static void add_key(const struct redis_place *place, struct redis_wire *wire)
+void redis_place_name(const struct redis_place *place, struct redis_wire *wire)
 {
 	redis_wire_arg_pair(wire, place->prefix, place->n_prefix, "generation", 10);
 }
@@ -104,60 +116,23 @@ void redis_place_ask(const struct redis_place *place, struct redis_wire *wire)
 {
 	redis_wire_command(wire, 2);
 	redis_wire_text(wire, "GET");
-	add_key(place, wire);
+	redis_place_name(place, wire);
 }
 
-static size_t text_of(uint64_t number, const struct redis_identity *identity,
-		      char ret_text[REDIS_GENERATION_MAX])
+enum redis_rule redis_place_rule(const struct redis_place *place,
+				 const struct redis_generation *generation)
 {
-	char *at = digits_hex(ret_text, number, 1);
-
-	*at++ = ' ';
-	at = stpcpy(at, identity->run);
-	*at++ = '.';
-	at = stpcpy(at, identity->replication);
-	*at++ = '.';
-	at = digits_decimal(at, identity->db);
-	*at = '\0';
-	return (size_t)(at - ret_text);
+	if (generation->domain == REDIS_SEVERAL) {
+		return REDIS_RULE_SEVERAL;
+	}
+	return generation->domain == place->places->domain ? REDIS_RULE_ONE : REDIS_RULE_FOREIGN;
 }
 
-/* What stands in Redis, as a string. */
-struct found {
-	char text[REDIS_GENERATION_MAX]; /* empty: there is none */
-	bool nonsense;
-};
-
-static bool take_text(void *owner, const struct redis_wire_reply *reply)
+/* Of this Redis, and no older than any known. */
+static bool is_in_force(const struct redis_place *place, const struct redis_generation *generation)
 {
-	struct found *found = owner;
-
-	found->text[0] = '\0';
-	if (reply->is_element ||
-	    (reply->type != REDIS_WIRE_STRING && reply->type != REDIS_WIRE_NIL)) {
-		return false;
-	}
-	found->nonsense = reply->type == REDIS_WIRE_STRING && reply->n >= sizeof(found->text);
-	if (reply->type == REDIS_WIRE_STRING && !found->nonsense) {
-		memcpy(found->text, reply->bytes, reply->n);
-		found->text[reply->n] = '\0';
-	}
-	return true;
-}
-
-/* The number where the text is of this Redis and no older than any known; else 0. */
-static uint64_t number_of(const struct redis_place *place, const struct found *found,
-			  const struct redis_identity *identity)
-{
-	uint64_t number = strtoull(found->text, NULL, 16);
-	char text[REDIS_GENERATION_MAX];
-
-	text_of(number, identity, text);
-	if (found->nonsense || strcmp(text, found->text) != 0 || place->server == NULL ||
-	    number < atomic_load(&place->server->newest)) {
-		return 0;
-	}
-	return number;
+	return generation->number && place->server &&
+	       generation->number >= atomic_load(&place->server->newest);
 }
 
 static void raise_to(_Atomic uint64_t *newest, uint64_t number)
@@ -168,50 +143,76 @@ static void raise_to(_Atomic uint64_t *newest, uint64_t number)
 	}
 }
 
-static void note(struct redis_place *place, uint64_t number)
+/* Onlookers see it of all servers at once. */
+static void say_several(const struct redis_place *place, bool several)
 {
-	raise_to(&place->server->newest, number);
-	if (place->newest) {
-		raise_to(place->newest, number);
+	const struct redis_shared *shared = place->places->shared;
+
+	atomic_store(&place->server->several, several);
+	for (unsigned i = 0; i < REDIS_SERVERS_MAX && !several; i++) {
+		several = atomic_load(&shared->servers[i].several);
 	}
-	atomic_store(&place->number, number);
+	if (place->places->seen) {
+		gauge_set(&place->places->seen->several, several);
+	}
+}
+
+static void note(struct redis_place *place, const struct redis_generation *generation)
+{
+	enum redis_rule rule = redis_place_rule(place, generation);
+	/* Who looks on is another domain than it looks at. */
+	bool several = place->places->looks_on ? generation->domain == REDIS_SEVERAL
+					       : rule != REDIS_RULE_ONE;
+
+	raise_to(&place->server->newest, generation->number);
+	if (place->places->seen) {
+		raise_to(&place->places->seen->generation, generation->number);
+	}
+	if (atomic_load(&place->server->several) != several) {
+		say_several(place, several);
+	}
+	atomic_store(&place->rule, rule);
+	atomic_store(&place->heard_ns, clock_boot_ns());
+	atomic_store(&place->number, generation->number);
 }
 
 enum redis_place_answer redis_place_compare(struct redis_place *place,
 					    const struct redis_identity *identity, uint64_t assumed,
-					    const struct redis_wire_reply *reply)
+					    const struct redis_wire_reply *reply,
+					    struct redis_generation *ret)
 {
-	struct found found;
-	uint64_t number;
-
-	if (!take_text(&found, reply)) {
+	if (!redis_generation_take(ret, reply, identity)) {
 		return REDIS_PLACE_NONSENSE;
 	}
-	number = number_of(place, &found, identity);
-	if (number == assumed && number) {
-		return REDIS_PLACE_SAME;
+	if (is_in_force(place, ret)) {
+		note(place, ret);
+		return ret->number == assumed ? REDIS_PLACE_SAME : REDIS_PLACE_OTHER;
 	}
-	if (number) {
-		note(place, number);
-	} else {
-		atomic_store(&place->number, 0);
-	}
+	atomic_store(&place->number, 0);
 	return REDIS_PLACE_OTHER;
 }
 
 bool redis_place_is_number(const struct redis_wire_reply *reply, uint64_t number)
 {
-	struct found found;
 	char text[DIGITS_MAX + 2];
 	char *end = digits_hex(text, number, 1);
 
 	*end++ = ' ';
-	return take_text(&found, reply) && !found.nonsense &&
-	       strncmp(found.text, text, (size_t)(end - text)) == 0;
+	return reply->type == REDIS_WIRE_STRING && reply->n >= (size_t)(end - text) &&
+	       memcmp(reply->bytes, text, (size_t)(end - text)) == 0;
 }
 
+bool redis_place_is_forgotten(const struct redis_place *place)
+{
+	int64_t most_ns = (int64_t)place->places->heard_ms * (CLOCK_NS_PER_MS / 2);
+
+	return clock_boot_ns() - atomic_load(&place->heard_ns) > most_ns;
+}
+
+/* --- changing it --- */
+
 /* Higher than any that stood there or that the domain has seen, and than those made of before. */
-static uint64_t next_number(const struct redis_place *place, const struct found *found)
+static uint64_t next_number(const struct redis_place *place, const struct redis_generation *found)
 {
 	uint64_t random = redis_record_token() & ((1u << RANDOM_BITS) - 1);
 	uint64_t next = (uint64_t)clock_wall_ms() << RANDOM_BITS | random;
@@ -225,22 +226,48 @@ static uint64_t next_number(const struct redis_place *place, const struct found 
 	return next > stood ? next : stood + 1;
 }
 
-static enum redis_wire_status renew(struct redis_place *place, struct redis_connection *connection,
-				    struct found *found, int64_t deadline_ns, uint64_t *ret_number)
+/*
+ * Whose a new number is.  What was there before may be lost, and with it that somebody
+ * else writes: then what this domain remembers counts.
+ */
+static uint64_t next_domain(const struct redis_place *place, const struct redis_generation *found)
+{
+	bool several = atomic_load(&place->server->several) ||
+		       (found->is_whole && redis_place_rule(place, found) != REDIS_RULE_ONE);
+
+	return several ? REDIS_SEVERAL : place->places->domain;
+}
+
+struct change {
+	struct redis_generation found;
+	const struct redis_identity *identity;
+};
+
+static bool take_change(void *owner, const struct redis_wire_reply *reply)
+{
+	struct change *change = owner;
+
+	return redis_generation_take(&change->found, reply, change->identity);
+}
+
+/* A new number, or (`renew` false) the present one for several; what stands there then. */
+static enum redis_wire_status set_anew(const struct redis_place *place,
+				       struct redis_connection *connection, struct change *change,
+				       bool renew, int64_t deadline_ns)
 {
 	struct redis_wire *wire = connection->wire;
-	uint64_t number = next_number(place, found);
+	const struct redis_generation *found = &change->found;
 	char text[REDIS_GENERATION_MAX];
-	size_t n = text_of(number, &connection->identity, text);
-	enum redis_wire_status status;
+	size_t n = renew ? redis_generation_text(next_number(place, found), change->identity, 0,
+						 next_domain(place, found), text)
+			 : redis_generation_text(found->number, change->identity, found->began_ms,
+						 REDIS_SEVERAL, text);
 
 	redis_scripts_call(wire, &connection->scripts, REDIS_SCRIPT_renew, 1, 2);
-	add_key(place, wire);
-	redis_wire_text(wire, found->text);
+	redis_place_name(place, wire);
+	redis_wire_arg(wire, found->text, found->n);
 	redis_wire_arg(wire, text, n);
-	status = redis_wire_exchange(wire, take_text, found, deadline_ns);
-	*ret_number = status == REDIS_WIRE_OK && strcmp(found->text, text) == 0 ? number : 0;
-	return status;
+	return redis_wire_exchange(wire, take_change, change, deadline_ns);
 }
 
 static bool take_any(void *owner, const struct redis_wire_reply *reply)
@@ -249,53 +276,121 @@ static bool take_any(void *owner, const struct redis_wire_reply *reply)
 }
 
 /* Text that nobody of us wrote cannot be compared: it goes. */
-static enum redis_wire_status remove_nonsense(const struct redis_place *place,
-					      struct redis_wire *wire, struct found *found,
-					      int64_t deadline_ns)
+static enum redis_wire_status remove_foreign(const struct redis_place *place,
+					     struct redis_wire *wire,
+					     struct redis_generation *found, int64_t deadline_ns)
 {
 	redis_wire_command(wire, 2);
 	redis_wire_text(wire, "UNLINK");
-	add_key(place, wire);
-	found->text[0] = '\0';
-	found->nonsense = false;
+	redis_place_name(place, wire);
+	*found = (struct redis_generation){ .n = 0 };
 	return redis_wire_exchange(wire, take_any, NULL, deadline_ns);
 }
 
+/* Whether what stands there serves the purpose; what was found before may be renewed. */
+static bool suits(const struct redis_place *place, const struct redis_generation *found,
+		  enum redis_learning learning, uint64_t to_renew)
+{
+	return is_in_force(place, found) &&
+	       (learning != REDIS_LEARN_TO_RENEW || found->number > to_renew) &&
+	       (learning == REDIS_LEARN_TO_READ ||
+		redis_place_rule(place, found) != REDIS_RULE_FOREIGN);
+}
+
 enum redis_wire_status redis_place_learn(struct redis_place *place,
-					 struct redis_connection *connection, bool renew_it,
-					 int64_t deadline_ns, uint64_t *ret_number)
+					 struct redis_connection *connection,
+					 enum redis_learning learning, int64_t deadline_ns,
+					 uint64_t *ret_number)
 {
 	struct redis_wire *wire = connection->wire;
 	/* Before anything is asked: what fails from now on, a new generation may not cover. */
 	uint64_t unclean = place->server ? atomic_load(&place->server->unclean) : 0;
+	struct change change = { .identity = &connection->identity };
+	uint64_t before;
 	enum redis_wire_status status;
-	struct found found = { .nonsense = false };
-	uint64_t number;
 
 	if (place->server == NULL) {
 		return REDIS_WIRE_REFUSED;
 	}
 	redis_place_ask(place, wire);
-	status = redis_wire_exchange(wire, take_text, &found, deadline_ns);
+	status = redis_wire_exchange(wire, take_change, &change, deadline_ns);
+	before = change.found.number;
 	for (int i = 0; i < TRIES_MAX && status == REDIS_WIRE_OK; i++) {
-		number = number_of(place, &found, &connection->identity);
-		if (number && !renew_it) {
-			note(place, number);
-			*ret_number = number;
+		bool renew = !is_in_force(place, &change.found) ||
+			     (learning == REDIS_LEARN_TO_RENEW && change.found.number <= before);
+
+		if (suits(place, &change.found, learning, before)) {
+			note(place, &change.found);
+			if (change.found.number > before) {
+				redis_server_cleaned(place->server, unclean);
+			}
+			*ret_number = change.found.number;
 			return REDIS_WIRE_OK;
 		}
-		if (found.nonsense) {
-			status = remove_nonsense(place, wire, &found, deadline_ns);
+		if (place->places->looks_on) {
+			*ret_number = REDIS_NO_GENERATION;
+			return REDIS_WIRE_OK;
+		}
+		if (change.found.is_foreign) {
+			status = remove_foreign(place, wire, &change.found, deadline_ns);
 		}
 		if (status == REDIS_WIRE_OK) {
-			status = renew(place, connection, &found, deadline_ns, &number);
-		}
-		if (status == REDIS_WIRE_OK && number) {
-			note(place, number);
-			redis_server_cleaned(place->server, unclean);
-			*ret_number = number;
-			return REDIS_WIRE_OK;
+			status = set_anew(place, connection, &change, renew, deadline_ns);
 		}
 	}
 	return status == REDIS_WIRE_OK ? REDIS_WIRE_REFUSED : status;
+}
+
+/* --- several domains --- */
+
+/* So often in the time for which it is remembered a domain says that it is there. */
+#define ATTENDANCES 10
+
+static void build_attendance(const struct redis_place *place, struct redis_connection *connection,
+			     const struct redis_generation *found)
+{
+	const struct redis_places *places = place->places;
+	struct redis_wire *wire = connection->wire;
+	char text[REDIS_GENERATION_MAX] = "";
+	char id[DIGITS_MAX + 1];
+
+	*digits_hex(id, redis_shared_domain(places->shared), 16) = '\0';
+	if (places->domain != REDIS_SEVERAL) {
+		redis_generation_text(found->number, &connection->identity, found->began_ms,
+				      places->domain, text);
+	}
+	redis_scripts_call(wire, &connection->scripts, REDIS_SCRIPT_attend, 2, 5);
+	redis_place_name(place, wire);
+	redis_wire_arg_pair(wire, place->prefix, place->n_prefix, "domains", 7);
+	redis_wire_arg(wire, found->text, found->n);
+	redis_wire_text(wire, id);
+	redis_wire_number(wire, (int64_t)places->heard_ms);
+	redis_wire_text(wire, text);
+	redis_wire_number(wire, (int64_t)found->since_ms);
+}
+
+enum redis_wire_status redis_place_attend(struct redis_place *place,
+					  struct redis_connection *connection, int64_t deadline_ns)
+{
+	int64_t every_ns = (int64_t)place->places->heard_ms * CLOCK_NS_PER_MS / ATTENDANCES;
+	int64_t before = atomic_load(&place->server->attended_ns);
+	int64_t now = clock_boot_ns();
+	struct change change = { .identity = &connection->identity };
+	enum redis_wire_status status;
+
+	if (before && now - before < every_ns) {
+		return REDIS_WIRE_OK;
+	}
+	redis_place_ask(place, connection->wire);
+	status = redis_wire_exchange(connection->wire, take_change, &change, deadline_ns);
+	if (status != REDIS_WIRE_OK) {
+		return status;
+	}
+	build_attendance(place, connection, &change.found);
+	status = redis_wire_exchange(connection->wire, take_change, &change, deadline_ns);
+	if (status == REDIS_WIRE_OK && is_in_force(place, &change.found)) {
+		note(place, &change.found);
+		atomic_store(&place->server->attended_ns, now);
+	}
+	return status;
 }

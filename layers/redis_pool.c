@@ -28,6 +28,7 @@ struct redis_pool {
 	bool taken_to_fork;   /* between prepare and parent of a fork */
 	pthread_cond_t freed; /* a connection was put back */
 	atomic_bool off;      /* by its operator */
+	atomic_bool has_said_policy;
 	struct redis_breaker breaker;
 	struct redis_seen *seen; /* or NULL */
 	struct layer_counters **counters;
@@ -225,7 +226,7 @@ static void failed(struct redis_pool *pool, enum redis_wire_status status,
 }
 
 /* What a new connection is told, and answers: first it names itself, then this. */
-enum greeting_command { GREET_SERVER, GREET_REPLICATION, GREET_SCRIPTS };
+enum greeting_command { GREET_SERVER, GREET_REPLICATION, GREET_MEMORY, GREET_SCRIPTS };
 
 struct greeting {
 	size_t first; /* command of GREET_SERVER */
@@ -254,6 +255,21 @@ static bool read_id(const struct redis_wire_reply *info, const char *field, char
 	return true;
 }
 
+static void read_policy(struct redis_connection *connection, const struct redis_wire_reply *info)
+{
+	static const char field[] = "\nmaxmemory_policy:";
+	static const char *const good[] = { "noeviction\r", "allkeys-lru\r", "volatile-lru\r" };
+	const char *at = memmem(info->bytes, info->n, field, strlen(field));
+	size_t n_left = at ? info->n - (size_t)(at - info->bytes) - strlen(field) : 0;
+
+	connection->keeps_marks = false;
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		connection->keeps_marks |=
+			n_left >= strlen(good[i]) &&
+			memcmp(at + strlen(field), good[i], strlen(good[i])) == 0;
+	}
+}
+
 static bool take_greeting(void *owner, const struct redis_wire_reply *reply)
 {
 	struct greeting *greeting = owner;
@@ -270,6 +286,10 @@ static bool take_greeting(void *owner, const struct redis_wire_reply *reply)
 	}
 	if (reply->type != REDIS_WIRE_STRING || reply->is_element) {
 		return false;
+	}
+	if (reply->command == greeting->first + GREET_MEMORY) {
+		read_policy(connection, reply);
+		return true;
 	}
 	return reply->command == greeting->first
 		       ? read_id(reply, "\nrun_id:", identity->run)
@@ -308,6 +328,7 @@ static enum redis_wire_status greet(const struct redis_pool *pool,
 	}
 	ask_info(wire, "server");
 	ask_info(wire, "replication");
+	ask_info(wire, "memory");
 	redis_scripts_load(wire);
 	status = redis_wire_exchange(wire, take_greeting, &greeting, deadline_ns);
 	connection->identity.db = url->db;
@@ -328,6 +349,10 @@ static bool take_check(void *owner, const struct redis_wire_reply *reply)
 	struct redis_connection *connection = owner;
 	char id[REDIS_ID_MAX];
 
+	if (reply->command == 1 && reply->type == REDIS_WIRE_STRING && !reply->is_element) {
+		read_policy(connection, reply);
+		return true;
+	}
 	return reply->type == REDIS_WIRE_STRING && !reply->is_element &&
 	       read_id(reply, "\nmaster_replid:", id) &&
 	       strcmp(id, connection->identity.replication) == 0;
@@ -352,6 +377,7 @@ static bool is_what_it_was(struct redis_connection *connection, int64_t deadline
 	}
 	if (now - connection->checked_ns >= REDIS_CHECK_NS) {
 		ask_info(wire, "replication");
+		ask_info(wire, "memory");
 		if (redis_wire_exchange(wire, take_check, connection, deadline_ns) !=
 		    REDIS_WIRE_OK) {
 			return false;
@@ -464,6 +490,17 @@ void redis_pool_pause(struct redis_connection *connection)
 void redis_pool_resume(struct redis_connection *connection)
 {
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &connection->cancel_state);
+}
+
+bool redis_pool_keeps_marks(struct redis_pool *pool, const struct redis_connection *connection)
+{
+	if (!connection->keeps_marks && !atomic_exchange(&pool->has_said_policy, true)) {
+		log_line(
+			LOG_LEVEL_WARN,
+			"redis: several domains write, and maxmemory-policy is none of noeviction, "
+			"allkeys-lru, volatile-lru: nothing is read from Redis");
+	}
+	return connection->keeps_marks;
 }
 
 bool redis_pool_holds(const struct redis_connection *connection, uint64_t lease)

@@ -54,6 +54,7 @@ struct redis_connection {
 	struct redis_scripts scripts;
 	int64_t checked_ns; /* when the identity was last known to be right */
 	bool knows_scripts;
+	bool keeps_marks; /* by its eviction policy */
 	bool in_use;
 	bool is_probe;
 	int cancel_state;	    /* of the thread that uses it, before */
@@ -79,6 +80,13 @@ void redis_pool_set_off(struct redis_pool *pool, bool off);
  * none became so until the deadline, where `wait`), or connecting failed.
  */
 struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int64_t deadline_ns);
+
+/*
+ * Whether the server's eviction policy, as last seen on the connection, lets go of what is
+ * oldest first, or of nothing: else a mark may be gone a moment after it was made.  Where
+ * it is not, one line of the log says so.
+ */
+bool redis_pool_keeps_marks(struct redis_pool *pool, const struct redis_connection *connection);
 
 /* Whether this thread has the connection as it was taken with this lease. */
 bool redis_pool_holds(const struct redis_connection *connection, uint64_t lease);

@@ -20,6 +20,8 @@ struct asked_place {
 	struct redis_place *place;
 	uint64_t number; /* assumed; 0: nothing of it can be read */
 	bool is_same;
+	bool is_one;	 /* nobody outside of the domain writes */
+	uint64_t origin; /* of what may go back into memcached */
 };
 
 /* A read while its replies come in. */
@@ -82,6 +84,13 @@ static bool is_trusted(const struct redis_place *place)
 	       fault_planted(FAULT_failed_marks_forgotten);
 }
 
+/* Where several domains write, a Redis that may let go of fresh marks has nothing to say. */
+static bool can_have(const struct reading *reading, const struct redis_place *place)
+{
+	return atomic_load(&place->rule) == REDIS_RULE_ONE ||
+	       redis_pool_keeps_marks(reading->session.pool, reading->session.connection);
+}
+
 static enum redis_wire_status add_place(struct reading *reading, struct redis_place *place)
 {
 	struct asked_place *added = &reading->places[reading->n_places];
@@ -93,8 +102,8 @@ static enum redis_wire_status add_place(struct reading *reading, struct redis_pl
 		added->number = atomic_load(&place->number);
 		return REDIS_WIRE_OK;
 	}
-	status = redis_session_number(&reading->session, place, &added->number);
-	if (status == REDIS_WIRE_OK && !is_trusted(place)) {
+	status = redis_session_number(&reading->session, place, false, &added->number);
+	if (status == REDIS_WIRE_OK && (!is_trusted(place) || !can_have(reading, place))) {
 		added->number = 0;
 	}
 	return status;
@@ -195,7 +204,8 @@ static void take_record(struct reading *reading, const struct layer_item *item,
 		redis_place_key(at->place, at->number, item->key.wire, item->key.n_wire, &key);
 		reading->has_record = redis_record_parse(reply->bytes, reply->n, key.bytes, key.n,
 							 &reading->record);
-		if (!reading->has_record && (reply->n == 0 || reply->bytes[0] != 'P')) {
+		if (!reading->has_record &&
+		    (reply->n == 0 || (reply->bytes[0] != 'P' && reply->bytes[0] != 'C'))) {
 			counter_add(&(*reading->session.layer->counters)->errors, 1);
 		}
 	}
@@ -215,6 +225,8 @@ static enum layer_answer take_body(struct reading *reading, struct layer_item *i
 	answer = redis_read_value(reading->session.layer, &reading->record, &key, reply->bytes,
 				  reply->n, &reading->batch->allocator, item);
 	reading->batch->n_hits += answer == LAYER_HIT;
+	item->stays_below = !at->is_one;
+	item->origin = at->origin;
 	return answer;
 }
 
@@ -228,6 +240,7 @@ static size_t mget_items(const struct reading *reading)
 static bool take_place(struct reading *reading, const struct redis_wire_reply *reply)
 {
 	struct asked_place *at = &reading->places[reply->command];
+	struct redis_generation generation;
 	enum redis_place_answer answer;
 
 	if (reading->is_replica) {
@@ -236,8 +249,9 @@ static bool take_place(struct reading *reading, const struct redis_wire_reply *r
 		return true;
 	}
 	answer = redis_place_compare(at->place, &reading->session.connection->identity, at->number,
-				     reply);
-
+				     reply, &generation);
+	at->is_one = redis_place_rule(at->place, &generation) == REDIS_RULE_ONE;
+	at->origin = redis_origin(&generation);
 	at->is_same = answer == REDIS_PLACE_SAME || fault_planted(FAULT_no_generation_check);
 	return answer != REDIS_PLACE_NONSENSE;
 }

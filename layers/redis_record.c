@@ -10,6 +10,9 @@
 #include "base/digits.h"
 #include "base/hash.h"
 
+/* Milliseconds since 1970, for a long time. */
+#define REDIS_TIME_DIGITS 14
+
 size_t redis_record_pending(uint64_t token, char ret_text[REDIS_RECORD_MAX])
 {
 	char *at = ret_text;
@@ -73,6 +76,37 @@ static bool read_number(const char **at, const char *end, unsigned base, uint64_
 	return true;
 }
 
+static bool read_time(const char *at, const char *end, uint64_t *ret_ms)
+{
+	uint64_t number = 0;
+
+	if (at == end || end - at > REDIS_TIME_DIGITS) {
+		return false;
+	}
+	for (; at < end; at++) {
+		if (*at < '0' || *at > '9') {
+			return false;
+		}
+		number = number * 10 + (uint64_t)(*at - '0');
+	}
+	*ret_ms = number;
+	return true;
+}
+
+bool redis_record_parse_closed(const char *bytes, size_t n, uint64_t *ret_until_ms)
+{
+	return n > 0 && bytes[0] == 'C' && read_time(bytes + 1, bytes + n, ret_until_ms);
+}
+
+/* What Redis has added behind the sum; how many bytes are before that. */
+static size_t take_committed(const char *bytes, size_t n, uint64_t *ret_ms)
+{
+	const char *blank = memrchr(bytes, ' ', n);
+
+	/* A sum has more digits than any time. */
+	return blank && read_time(blank + 1, bytes + n, ret_ms) ? (size_t)(blank - bytes) : n;
+}
+
 bool redis_record_parse(const char *bytes, size_t n, const char *key, size_t n_key,
 			struct redis_record *ret_record)
 {
@@ -80,11 +114,13 @@ bool redis_record_parse(const char *bytes, size_t n, const char *key, size_t n_k
 	uint64_t numbers[sizeof(bases) / sizeof(*bases)];
 	const char *at = bytes + 1;
 	char again[REDIS_RECORD_MAX];
+	uint64_t committed_ms = 0;
 	struct redis_record record;
 
 	if (n == 0 || n >= REDIS_RECORD_MAX || bytes[0] != 'V') {
 		return false;
 	}
+	n = take_committed(bytes, n, &committed_ms);
 	for (size_t i = 0; i < sizeof(bases) / sizeof(*bases); i++) {
 		if (!read_number(&at, bytes + n, bases[i], &numbers[i])) {
 			return false;
@@ -95,7 +131,8 @@ bool redis_record_parse(const char *bytes, size_t n, const char *key, size_t n_k
 					.expires_ms = numbers[2],
 					.ends_ms = numbers[3],
 					.length = (uint32_t)numbers[4],
-					.segments = (uint32_t)numbers[5] };
+					.segments = (uint32_t)numbers[5],
+					.committed_ms = committed_ms };
 	if (record.segments == 0 || record.segments > REDIS_SEGMENTS_MAX) {
 		return false;
 	}

@@ -2,13 +2,15 @@
  * redis_record.h - what lies under a key's record in Redis: a line of text.
  *
  *	P<token>	pending: the token of the last writer that marked it
- *	V<token> <flags> <expires> <ends> <length> <segments> <sum>
+ *	V<token> <flags> <expires> <ends> <length> <segments> <sum>[ <committed>]
  *			a value; its bytes lie in the body under the same token
+ *	C<until>	closed: there is no value, and one that was begun before then is none
  *
  * Tokens, flags and the sum are hexadecimal, the others decimal.  Times are
  * milliseconds since 1970, 0 never: `expires` is the program's expiry, `ends`
  * when Redis lets go of it.  The sum (XXH3) covers the line before it and the
- * record's key: what comes from Redis is believed only where it fits.
+ * record's key: what comes from Redis is believed only where it fits.  The last two
+ * times are Redis' own, and only there where several domains write; Redis adds them.
  *
  * Any thread; nothing allocates.
  */
@@ -32,6 +34,7 @@ struct redis_record {
 	uint64_t ends_ms;
 	uint32_t length;
 	uint32_t segments;
+	uint64_t committed_ms; /* 0: it does not say */
 };
 
 /* The text of a mark, NUL behind; its length. */
@@ -44,6 +47,9 @@ size_t redis_record_value(const struct redis_record *record, const char *key, si
 /* Whether the bytes are a value's record under this key. */
 bool redis_record_parse(const char *bytes, size_t n, const char *key, size_t n_key,
 			struct redis_record *ret_record);
+
+/* Whether they are a closed record. */
+bool redis_record_parse_closed(const char *bytes, size_t n, uint64_t *ret_until_ms);
 
 /* A token that no other write has, of any process: 64 random bits.  Never 0. */
 uint64_t redis_record_token(void);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "layers/redis_alias.h"
 
 uint64_t redis_process(struct layer *layer)
 {
@@ -34,7 +35,15 @@ void redis_say_unmarked(const struct layer *layer)
 
 struct redis_place *redis_session_place(struct layer *layer, const char *server)
 {
-	return redis_place_of(&layer->places, layer->shared, &layer->store, server);
+	return redis_place_of(&layer->places, &layer->store, server);
+}
+
+struct redis_server *redis_session_server(struct layer *layer, const char *server)
+{
+	char alias[REDIS_ALIAS_MAX];
+
+	return redis_shared_server(layer->shared, layer->store.hash,
+				   redis_alias_of(layer->places.aliases, server, alias));
 }
 
 bool redis_session_is_held(struct redis_session *session)
@@ -51,20 +60,46 @@ void redis_session_end(struct redis_session *session, enum redis_wire_status sta
 	session->connection = NULL;
 }
 
+static bool is_foreign(const struct redis_place *place)
+{
+	return atomic_load(&place->rule) == REDIS_RULE_FOREIGN;
+}
+
+/* What was heard while the domain said that it is here may be another's name again. */
+static enum redis_wire_status attend(struct redis_session *session, struct redis_place *place,
+				     uint64_t *ret_number)
+{
+	enum redis_wire_status status =
+		redis_place_attend(place, session->connection, session->deadline_ns);
+
+	if (status == REDIS_WIRE_OK && is_foreign(place)) {
+		status = redis_place_learn(place, session->connection, REDIS_LEARN_TO_WRITE,
+					   session->deadline_ns, ret_number);
+	}
+	return status;
+}
+
 enum redis_wire_status redis_session_number(struct redis_session *session,
-					    struct redis_place *place, uint64_t *ret_number)
+					    struct redis_place *place, bool writes,
+					    uint64_t *ret_number)
 {
 	bool renew =
 		place->server && redis_server_unclean(place->server) &&
 		redis_server_may_renew(place->server, session->layer->options.breaker_retry_ns);
 	uint64_t number = atomic_load(&place->number);
+	enum redis_learning learning = writes ? REDIS_LEARN_TO_WRITE : REDIS_LEARN_TO_READ;
 	enum redis_wire_status status = REDIS_WIRE_OK;
 
-	if (number && !renew) {
+	if (number && !renew && !redis_place_is_forgotten(place) &&
+	    !(writes && is_foreign(place))) {
 		*ret_number = number;
 	} else {
-		status = redis_place_learn(place, session->connection, renew, session->deadline_ns,
-					   ret_number);
+		status = redis_place_learn(place, session->connection,
+					   renew ? REDIS_LEARN_TO_RENEW : learning,
+					   session->deadline_ns, ret_number);
+	}
+	if (status == REDIS_WIRE_OK && writes && atomic_load(&place->rule) == REDIS_RULE_SEVERAL) {
+		status = attend(session, place, ret_number);
 	}
 	if (renew) {
 		redis_say_unmarked(session->layer);
@@ -89,6 +124,27 @@ void redis_session_mark(struct redis_wire *wire, const struct redis_key *key, ui
 	}
 }
 
+/* Full: what takes no room still works; but where others write, they must see that one does. */
+void redis_session_press(struct redis_session *session, struct redis_key *key, bool several,
+			 uint64_t token)
+{
+	struct redis_wire *wire = session->connection->wire;
+	char text[REDIS_RECORD_MAX];
+
+	if (several) {
+		redis_scripts_call(wire, &session->connection->scripts, REDIS_SCRIPT_press, 2, 2);
+	} else {
+		redis_wire_command(wire, 3);
+		redis_wire_text(wire, "UNLINK");
+	}
+	redis_key_add_both(wire, key);
+	if (several) {
+		redis_record_pending(token, text);
+		redis_wire_text(wire, text);
+		redis_wire_number(wire, REDIS_MARK_MS);
+	}
+}
+
 bool redis_reply_is_oom(const struct redis_wire_reply *reply)
 {
 	static const char oom[] = "OOM ";
@@ -104,6 +160,7 @@ struct remark {
 	struct redis_place *place;
 	uint64_t number;
 	struct redis_key key;
+	struct redis_generation generation;
 	bool same;
 	bool done;
 };
@@ -122,7 +179,7 @@ static bool take_remark(void *owner, const struct redis_wire_reply *reply)
 
 	if (reply->command == 0) {
 		answer = redis_place_compare(at->place, &remarking->session->connection->identity,
-					     at->number, reply);
+					     at->number, reply, &at->generation);
 		at->same = answer == REDIS_PLACE_SAME;
 		return answer != REDIS_PLACE_NONSENSE;
 	}
@@ -142,9 +199,8 @@ static enum redis_wire_status exchange_remark(struct remarking *remarking, bool 
 
 	redis_place_ask(at->place, wire);
 	if (unlink) {
-		redis_wire_command(wire, 2);
-		redis_wire_text(wire, "UNLINK");
-		redis_wire_arg(wire, at->key.bytes, at->key.n);
+		redis_session_press(session, &at->key, at->generation.domain == REDIS_SEVERAL,
+				    redis_record_token());
 	} else {
 		redis_session_mark(wire, &at->key, redis_record_token(), false);
 	}
@@ -162,7 +218,7 @@ static enum redis_wire_status remark_one(struct redis_session *session, struct r
 	if (at->done) {
 		return REDIS_WIRE_OK;
 	}
-	status = redis_session_number(session, at->place, &at->number);
+	status = redis_session_number(session, at->place, true, &at->number);
 	if (status == REDIS_WIRE_OK) {
 		redis_place_key(at->place, at->number, at->unmarked.wire, at->unmarked.n_wire,
 				&at->key);

@@ -20,6 +20,9 @@
 /* A mark that nobody commits is gone after so long; every record lives longer. */
 #define REDIS_MARK_MS 5000
 
+/* What was sent and not answered may happen for so long: core/slots.h waits as long. */
+#define REDIS_DOUBT_MS 10000
+
 /* At once in one process; untouched ones cost no memory. */
 #define REDIS_WRITES_MAX 256
 
@@ -72,16 +75,25 @@ void redis_session_end(struct redis_session *session, enum redis_wire_status sta
 /* Where values of the key's memcached server lie; NULL where they cannot. */
 struct redis_place *redis_session_place(struct layer *layer, const char *server);
 
+/* What the domain knows of it, by the name that it has in Redis; NULL where there is no room. */
+struct redis_server *redis_session_server(struct layer *layer, const char *server);
+
 /*
  * The generation to assume: as known, or learned; where the server is unclean, a
- * new one is begun, by one process of the host each breaker_retry.
+ * new one is begun, by one process of the host each breaker_retry.  `writes`: the
+ * caller is about to, and place->rule is not REDIS_RULE_FOREIGN afterwards.
  */
 enum redis_wire_status redis_session_number(struct redis_session *session,
-					    struct redis_place *place, uint64_t *ret_number);
+					    struct redis_place *place, bool writes,
+					    uint64_t *ret_number);
 
 /* Adds the mark of a record to the next exchange; `found`: that answers what was there. */
 void redis_session_mark(struct redis_wire *wire, const struct redis_key *key, uint64_t token,
 			bool found);
+
+/* The same where Redis is full, which answers a number; among several domains it leaves a mark. */
+void redis_session_press(struct redis_session *session, struct redis_key *key, bool several,
+			 uint64_t token);
 
 /* Whether an error reply says that Redis is full. */
 bool redis_reply_is_oom(const struct redis_wire_reply *reply);

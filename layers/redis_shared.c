@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/process.h"
 #include "base/racy.h"
+#include "layers/redis_record.h"
 
 enum state { FREE, CLAIMED, INTENT, UNMARKED };
 #define STATE_BITS 2
@@ -28,6 +29,15 @@ static enum state state_of(uint64_t word)
 static uint64_t who_of(uint64_t word)
 {
 	return word >> STATE_BITS;
+}
+
+uint64_t redis_shared_domain(struct redis_shared *shared)
+{
+	uint64_t known = atomic_load(&shared->domain);
+	uint64_t made = redis_record_token();
+
+	return known || !atomic_compare_exchange_strong(&shared->domain, &known, made) ? known
+										       : made;
 }
 
 /* --- servers --- */

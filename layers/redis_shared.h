@@ -45,6 +45,8 @@ struct redis_server {
 	_Atomic uint64_t newest;     /* generation ever seen */
 	_Atomic int64_t renew_at_ns; /* when somebody may begin a new generation next */
 	_Atomic uint64_t flush_due;  /* a flush was announced that concerns it */
+	_Atomic uint64_t several;    /* other domains write there, as last seen */
+	_Atomic int64_t attended_ns; /* clock_boot_ns() when this one last said so itself */
 };
 
 struct redis_intent {
@@ -64,6 +66,7 @@ struct redis_answering {
 };
 
 struct redis_shared {
+	_Atomic uint64_t domain; /* redis_shared_domain(); 0: nobody has asked */
 	struct redis_answering answering[REDIS_BREAKERS_MAX];
 	alignas(64) _Atomic uint64_t unmarked[REDIS_INTENTS_MAX / 64]; /* a bit per intent; may be
 									* set where none is */
@@ -75,6 +78,12 @@ struct redis_shared {
 	struct redis_server servers[REDIS_SERVERS_MAX];
 	alignas(64) struct redis_intent intents[REDIS_INTENTS_MAX];
 };
+
+/*
+ * Which domain this is, everywhere: a random number that is made with the memory, so that
+ * containers with one machine's id, and what comes after a table was removed, are others.
+ */
+uint64_t redis_shared_domain(struct redis_shared *shared);
 
 /* --- servers --- */
 

@@ -5,9 +5,14 @@
  *	announce	notes the key among the intents (redis_shared.h)
  *	mark		SET record P<token> PX 5000 GET, beside GET generation: sent
  *	marked		what was there is known, or the key is unmarked
+ *	leaving		where the call took so long that the mark may be gone: marks again
  *	commit		one script, sent and not waited for: only by a writer that was
  *			alone in its slot, and acting only while the record is still
- *			that writer's mark
+ *			that writer's mark, and the generation what the mark saw
+ *
+ * That is the simple rule: whoever else writes is in the same table of slots.  Where
+ * several domains write (redis_place.h), a commit also needs a mark that was *clean*:
+ * redis_clean.c.
  *
  * What the commit does is decided in redis_commit.c alone.
  */
@@ -18,8 +23,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "layers/layer.h"
 #include "layers/redis_session.h"
+
+/* What a mark tells of other domains' writes. */
+struct redis_clean {
+	uint64_t time_ms;  /* TIME beside the mark; 0: nobody asked */
+	uint64_t since_ms; /* what is newer may have happened since the call began */
+	uint64_t found_ms; /* when what it found was committed, or until when it is closed */
+	bool open;	   /* it found another's mark, or what nobody of us wrote */
+};
 
 /*
  * One of the layer's: stacks of threads can be small, and a thread that jumps out
@@ -33,6 +47,11 @@ struct redis_write {
 	struct redis_session session;
 	uint64_t number; /* the generation assumed */
 	uint64_t token;
+	int64_t began_ns; /* the call, by clock_boot_ns() */
+	bool several;	  /* domains write there, as the mark saw it */
+	bool late;	  /* it was marked again, for having taken long */
+	bool received;	  /* the answer to the mark, or that there is none */
+	struct redis_clean clean;
 	bool trusted; /* no earlier mark of the key had failed when the slot was entered */
 	bool sent;
 	bool over;	/* the intent is */
@@ -41,6 +60,7 @@ struct redis_write {
 	bool has_token; /* the record is this writer's */
 	bool has_found; /* it was a value's, with these words */
 	struct redis_record found;
+	struct redis_generation generation; /* as the mark saw it; where it is marked */
 	struct redis_key key;
 };
 
@@ -50,11 +70,32 @@ static inline struct redis_write *redis_write_of(const struct layer_write *write
 	return (struct redis_write *)(void *)write->mark;
 }
 
+/* --- redis_clean.c --- */
+
+/* A call that has taken longer finds its mark gone before it has ended. */
+#define REDIS_LATE_NS (REDIS_MARK_MS * CLOCK_NS_PER_MS / 2)
+
+/* The reply to TIME, and to what asks for the record before it is marked; false: it is no such. */
+bool redis_clean_take_time(struct redis_clean *clean, const struct redis_wire_reply *reply);
+void redis_clean_take_record(struct redis_write *at, const struct redis_wire_reply *reply);
+
+/* The answers have come. */
+void redis_clean_answered(struct redis_write *at);
+
+/*
+ * Whether nobody else's write can have overlapped this one unseen.  True where there is
+ * nobody else.
+ */
+bool redis_is_clean(const struct redis_write *at);
+
 /* As layer.h says. */
 void redis_announce(struct layer *layer, struct layer_write *write);
 void redis_look(struct layer *layer, struct layer_write *write);
 void redis_mark(struct layer *layer, struct layer_write *write);
 void redis_marked(struct layer *layer, struct layer_write *write);
+void redis_leaving(struct layer *layer, struct layer_write *write);
+bool redis_may_stay(struct layer *layer, const struct layer_write *write,
+		    const struct layer_item *item);
 bool redis_recall(struct layer *layer, struct layer_write *write,
 		  const struct layer_allocator *allocator, struct layer_item *item);
 

@@ -63,6 +63,8 @@ static enum layer_outcome walk(struct tower *tower, enum layer_verb verb,
 		.changes_expiry = changes_expiry(verb, call),
 		.may_keep_expiry = call->with_initial,
 		.program = call,
+		.awaited = call->handle->flags.reply && !call->handle->flags.buffer_requests &&
+			   !call->handle->flags.use_udp,
 	};
 
 	tower_write(tower, &write, doubts);
@@ -70,6 +72,10 @@ static enum layer_outcome walk(struct tower *tower, enum layer_verb verb,
 		/* Deleted, though only a deeper layer still had it. */
 		shim_succeeded(call->handle, true);
 		call->rc = MEMCACHED_SUCCESS;
+	} else if (write.is_below) {
+		/* Not added, though memcached was not asked. */
+		shim_succeeded(call->handle, false);
+		call->rc = MEMCACHED_NOTSTORED;
 	}
 	return write.outcome;
 }

@@ -36,6 +36,7 @@ expect minutes 'memcached  has it: 7 bytes, ends in [45][0-9][0-9] s' \
 	'redis      has it: 7 bytes, ends in [45][0-9][0-9] s'
 memcrm "--servers=$socket" minutes
 expect minutes 'memcached  does not have it' 'redis      has it: 7 bytes, ends in [45][0-9][0-9] s'
+expect minutes 'writers    one domain'
 expect nothing 'memcached  does not have it' 'redis      does not have it'
 
 status=0

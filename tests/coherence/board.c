@@ -79,12 +79,56 @@ static void may_go_until(struct board_key *at, unsigned worker, uint64_t until_n
 	atomic_store(&at->gone_until[worker], atomic_load(&at->gone_kept[worker]));
 }
 
+static uint64_t n_begun(const struct board_key *at)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < BOARD_WORKERS; i++) {
+		n += atomic_load(&at->begun[i]);
+	}
+	return n;
+}
+
+static void write_begins(struct board_key *at, unsigned worker)
+{
+	atomic_fetch_add(&at->begun[worker], 1);
+}
+
+static void write_ends(struct board_key *at, unsigned worker, bool known)
+{
+	if (!known) {
+		raise_to(&at->doubtful, n_begun(at));
+	}
+	atomic_store(&at->ended[worker], atomic_load(&at->begun[worker]));
+}
+
+/* Those that have ended are loaded first: one that began meanwhile shows. */
+static uint64_t calm(const struct board_key *at)
+{
+	uint64_t ended[BOARD_WORKERS];
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < BOARD_WORKERS; i++) {
+		ended[i] = atomic_load(&at->ended[i]);
+	}
+	for (unsigned i = 0; i < BOARD_WORKERS; i++) {
+		uint64_t begun = atomic_load(&at->begun[i]);
+
+		if (begun != ended[i]) {
+			return 0;
+		}
+		n += begun;
+	}
+	return n > atomic_load(&at->doubtful) ? n : 0;
+}
+
 uint64_t board_store_begin(struct board *board, unsigned worker, unsigned key, unsigned exptime)
 {
 	struct board_key *at = &board->keys[key];
 	uint64_t count = atomic_load(&at->counts[worker]) + 1;
 	struct board_ack *ack = &at->acks[worker][count % BOARD_ACKS];
 
+	write_begins(at, worker);
 	atomic_store(&at->counts[worker], count);
 	atomic_store(&ack->ack_ns, 0);
 	atomic_store(&ack->count, count);
@@ -113,11 +157,13 @@ void board_store_end(struct board *board, unsigned worker, const struct value *v
 	if (outcome == BOARD_DONE) {
 		raise_to(&at->stored[worker], value->start_ns);
 	}
+	write_ends(at, worker, outcome != BOARD_UNKNOWN);
 	board_count(&board->workers[worker].writes, 1);
 }
 
 void board_remove_begin(struct board *board, unsigned worker, unsigned key)
 {
+	write_begins(&board->keys[key], worker);
 	may_go(&board->keys[key], worker);
 }
 
@@ -132,11 +178,17 @@ void board_remove_end(struct board *board, unsigned worker, unsigned key, uint64
 		raise_to(&at->removed[worker], from_ns);
 	}
 	may_go_until(at, worker, until_ns);
+	write_ends(at, worker, outcome != BOARD_UNKNOWN);
 }
 
 void board_worker_died(struct board *board, unsigned worker)
 {
 	for (size_t i = 0; i < BOARD_KEYS; i++) {
+		struct board_key *at = &board->keys[i];
+
+		if (atomic_load(&at->begun[worker]) != atomic_load(&at->ended[worker])) {
+			write_ends(at, worker, false);
+		}
 		if (atomic_load(&board->keys[i].gone_until[worker]) == UINT64_MAX) {
 			may_go_until(&board->keys[i], worker, board_now_ns() + DEAD_NS);
 		}
@@ -152,6 +204,7 @@ void board_look(const struct board *board, unsigned key, struct board_look *ret)
 	ret->stored = most(at->stored);
 	ret->removed = most(at->removed);
 	ret->returned = most(at->returned);
+	ret->calm = atomic_load(&board->judges_split) ? calm(at) : 0;
 	ret->begin_ns = board_now_ns();
 }
 
@@ -232,6 +285,33 @@ static void judge_order(struct board *board, unsigned worker, const struct board
 	}
 }
 
+#define VERSION_BITS 36
+
+/* Who is the first to read while it is calm says what the others must read. */
+static void judge_split(struct board *board, unsigned worker, const struct board_look *look,
+			const struct value *value)
+{
+	struct board_key *at = &board->keys[value->key];
+	uint64_t version = (value->count * BOARD_WORKERS + value->writer) &
+			   ((UINT64_C(1) << VERSION_BITS) - 1);
+	uint64_t agreed = atomic_load(&at->agreed);
+
+	if (look->calm == 0 || calm(at) != look->calm) {
+		return;
+	}
+	while (agreed >> VERSION_BITS < look->calm) {
+		if (atomic_compare_exchange_weak(&at->agreed, &agreed,
+						 look->calm << VERSION_BITS | version)) {
+			return;
+		}
+	}
+	if (agreed >> VERSION_BITS == look->calm &&
+	    agreed != (look->calm << VERSION_BITS | version)) {
+		violation(board, worker, "split", &board->workers[worker].split, look, value,
+			  acknowledged(board, value));
+	}
+}
+
 void board_judge(struct board *board, unsigned worker, unsigned key, const struct board_look *look,
 		 const struct value *value)
 {
@@ -246,6 +326,7 @@ void board_judge(struct board *board, unsigned worker, unsigned key, const struc
 		judge_order(board, worker, look, value);
 	}
 	judge_end(board, worker, look, value);
+	judge_split(board, worker, look, value);
 	raise_to(&board->keys[key].returned[worker], start);
 }
 

@@ -13,7 +13,14 @@
  *	late		if v should have expired 0.1 s before the read began.
  *
  * The first three ask only for the latest start, so that writers which overlap
- * need no order.  A miss is unexplained if the key was stored, acknowledged,
+ * need no order.  But whichever order they took, memcached and Redis must have the
+ * same: two reads are
+ *
+ *	split		if they return different versions though no write of the key was under
+ *			way since the first began (and none had an unknown outcome); only judged
+ *			where the run asks for it.
+ *
+ * A miss is unexplained if the key was stored, acknowledged,
  * and nothing that may have removed it can have happened since.
  *
  * Every cell has one writer: the worker of that number, of which one process
@@ -54,6 +61,9 @@ struct board_key {
 	alignas(64) _Atomic uint64_t gone_until[BOARD_WORKERS]; /* a removal may happen until */
 	_Atomic uint64_t gone_kept[BOARD_WORKERS]; /* the same without the call under way */
 	_Atomic uint64_t counts[BOARD_WORKERS];
+	_Atomic uint64_t begun[BOARD_WORKERS], ended[BOARD_WORKERS]; /* writes, of any outcome */
+	_Atomic uint64_t doubtful; /* so many had begun when one of unknown outcome had ended */
+	_Atomic uint64_t agreed;   /* the version that was returned when so many had begun */
 	struct board_ack acks[BOARD_WORKERS][BOARD_ACKS];
 };
 
@@ -65,6 +75,7 @@ struct board_worker {
 	_Atomic uint64_t backwards;
 	_Atomic uint64_t unexplained;
 	_Atomic uint64_t late;
+	_Atomic uint64_t split;
 	_Atomic uint64_t corrupt;
 	_Atomic uint64_t failed; /* calls, neither success nor a clean refusal */
 	_Atomic uint64_t lost;	 /* reads that were judged too late for an exact answer */
@@ -73,6 +84,7 @@ struct board_worker {
 struct board {
 	_Atomic uint32_t phase;
 	_Atomic uint32_t n_ready;
+	_Atomic uint32_t judges_split;
 	_Atomic uint32_t unserved; /* keys that the probe did not get from memory */
 	struct board_worker workers[BOARD_WORKERS];
 	struct board_key keys[BOARD_KEYS];
@@ -84,6 +96,7 @@ struct board_look {
 	uint64_t stored;
 	uint64_t removed;
 	uint64_t returned;
+	uint64_t calm; /* writes begun so far, none of which is under way; 0: one may be */
 };
 
 /* Of a file of its own, whose content is zeros at first; NULL with errno. */

@@ -11,6 +11,7 @@
 
 #include "tests/coherence/ask.h"
 #include "tests/coherence/board.h"
+#include "tests/coherence/relay.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define PATIENCE_MS 2000
@@ -37,6 +38,19 @@ void deep_environment(const struct deep *deep)
 	setenv("TOWER_REDIS_PROMOTE", "always", 1);
 	setenv("TOWER_REDIS_BREAKER_RETRY", "100ms", 1);
 	setenv("TOWER_LOG_LEVEL", "error", 1);
+}
+
+void deep_environment_of_several(const char *board_path)
+{
+	char path[200], url[256];
+
+	relay_path(board_path, path, sizeof(path));
+	snprintf(url, sizeof(url), "unix://%s", path);
+	setenv("TOWER_REDIS_URL", url, 1);
+	setenv("TOWER_LAYERS", "memcached, redis", 1);
+	/* However busy this machine is, marks arrive. */
+	setenv("TOWER_REDIS_TIMEOUT", "5s", 1);
+	setenv("TOWER_REDIS_CONNECT_TIMEOUT", "5s", 1);
 }
 
 /* Sends it and waits for whatever comes, which may be nothing. */
@@ -80,35 +94,66 @@ uint64_t deep_hits(const struct deep *deep)
 	return deep->hits + (at ? strtoull(strchr(at, ':') + 1, NULL, 10) : 0);
 }
 
+enum trouble {
+	KILLED,
+	SAVED,
+	FULL,
+	READ_ONLY,
+	SCRIPTS_LOST,
+	EMPTIED,
+	STOPPED,
+	STOPPED_AGAIN,
+	STOPPED_MOSTLY,
+	TROUBLES
+};
+
+static enum trouble choose_trouble(const struct deep *deep)
+{
+	static const enum trouble mild[] = { SAVED, FULL, FULL, SCRIPTS_LOST };
+
+	if (!deep->mild) {
+		return (enum trouble)(rand() % TROUBLES);
+	}
+	/* After a new generation nothing is kept for some seconds. */
+	if (rand() % 40 == 0) {
+		return rand() % 2 ? KILLED : EMPTIED;
+	}
+	return mild[rand() % 4];
+}
+
 static void begin_trouble(struct deep *deep, uint64_t now)
 {
 	uint64_t lasts_ms = 5 + (uint64_t)rand() % 300;
 
 	deep->n_troubles++;
 	deep->undo = NULL;
-	switch (rand() % 8) {
-	case 0:
+	switch (choose_trouble(deep)) {
+	case KILLED:
 		/* Back with an older snapshot, and maybe no write in between. */
 		deep->hits = deep_hits(deep);
 		server_kill(deep->server, SIGKILL);
 		server_restart(deep->server);
 		lasts_ms = 0;
 		break;
-	case 1:
+	case SAVED:
 		tell(deep, "SAVE");
 		lasts_ms = 0;
 		break;
-	case 2:
+	case FULL:
 		deep->undo = "CONFIG SET maxmemory 0";
 		tell(deep, "CONFIG SET maxmemory 1");
 		break;
-	case 3:
+	case READ_ONLY:
 		/* Of a leader that is not there: read-only, and another history afterwards. */
 		deep->undo = "REPLICAOF NO ONE";
 		tell(deep, "REPLICAOF 127.0.0.1 1");
 		break;
-	case 4:
-		tell(deep, rand() % 2 ? "FLUSHALL" : "SCRIPT FLUSH");
+	case SCRIPTS_LOST:
+		tell(deep, "SCRIPT FLUSH");
+		lasts_ms = 0;
+		break;
+	case EMPTIED:
+		tell(deep, "FLUSHALL");
 		lasts_ms = 0;
 		break;
 	default:

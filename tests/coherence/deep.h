@@ -16,6 +16,7 @@ struct deep {
 	uint64_t next_ns;  /* when something happens to it next */
 	uint64_t until_ns; /* until when it lasts; 0: nothing does */
 	const char *undo;  /* the command that ends it; NULL: SIGCONT */
+	bool mild;	   /* only such troubles as VARIANT_DOMAINS has */
 	unsigned n_troubles;
 	uint64_t hits; /* of servers that were killed since */
 };
@@ -26,6 +27,9 @@ void deep_close(struct deep *deep);
 
 /* In a process that becomes a worker, before it does. */
 void deep_environment(const struct deep *deep);
+
+/* After that, in one of a variant with several domains: through the relay of the run. */
+void deep_environment_of_several(const char *board_path);
 
 /* Now and then: stopped, killed with an older snapshot, full, read-only, emptied. */
 void deep_disturb(struct deep *deep, uint64_t now_ns);

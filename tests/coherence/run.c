@@ -19,6 +19,7 @@
 #define START_NS (20 * BOARD_NS_PER_S)
 #define END_NS (30 * BOARD_NS_PER_S) /* longer than the probe has patience */
 #define N_IN_C 2
+#define N_DOMAINS 2
 #define NS_PER_MS UINT64_C(1000000)
 
 static void log_path(const struct run *run, unsigned number, char *ret, size_t n)
@@ -64,6 +65,8 @@ bool run_open(struct run *run, const struct variant *variant, const char *librar
 		run_close(run);
 		return false;
 	}
+	run->deep.mild = variant->traits & VARIANT_DOMAINS;
+	atomic_store(&run->board->judges_split, run->deep.mild);
 	return true;
 }
 
@@ -72,13 +75,21 @@ static void remove_shared_files(const struct run *run)
 	char pattern[128];
 	glob_t found;
 
-	snprintf(pattern, sizeof(pattern), "/dev/shm/tower*-%u-%s", (unsigned)geteuid(),
+	snprintf(pattern, sizeof(pattern), "/dev/shm/tower*-%u-%s*", (unsigned)geteuid(),
 		 run->domain);
 	if (glob(pattern, 0, NULL, &found) == 0) {
 		for (size_t i = 0; i < found.gl_pathc; i++) {
 			unlink(found.gl_pathv[i]);
 		}
 		globfree(&found);
+	}
+}
+
+static void end_by_force(pid_t pid)
+{
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
 	}
 }
 
@@ -91,10 +102,8 @@ void run_close(struct run *run)
 			run->workers[i] = 0;
 		}
 	}
-	if (run->evictor > 0) {
-		kill(run->evictor, SIGKILL);
-		waitpid(run->evictor, NULL, 0);
-	}
+	end_by_force(run->evictor);
+	end_by_force(run->relay);
 	if (run->control >= 0) {
 		close(run->control);
 	}
@@ -139,10 +148,11 @@ static void become_foreign(const struct run *run, unsigned number, const char *t
 	_exit(EXIT_FAILURE);
 }
 
-/* The role is "worker", "probe" or "evict". */
+/* The role is "worker", "probe", "evict" or "relay". */
 static pid_t start(const struct run *run, const char *role, unsigned number)
 {
 	char text[16];
+	char domain[96];
 	pid_t parent = getpid();
 	pid_t pid = fork();
 
@@ -158,6 +168,11 @@ static pid_t start(const struct run *run, const char *role, unsigned number)
 	if (run->variant->traits & VARIANT_DEEP) {
 		deep_environment(&run->deep);
 	}
+	if (run->variant->traits & VARIANT_DOMAINS) {
+		snprintf(domain, sizeof(domain), "%s-%u", run->domain, number % N_DOMAINS);
+		setenv("TOWER_NAME", domain, 1);
+		deep_environment_of_several(run->board_path);
+	}
 	if (run->variant->ttl) {
 		setenv("TOWER_MEMORY_TTL", run->variant->ttl, 1);
 	}
@@ -168,7 +183,8 @@ static pid_t start(const struct run *run, const char *role, unsigned number)
 	snprintf(text, sizeof(text), "%u", number);
 	become_foreign(run, number, text);
 	execl("/proc/self/exe", "litmus", role, run->variant->name, run->board_path,
-	      server_socket(run->server), text, (char *)NULL);
+	      server_socket(strcmp(role, "relay") == 0 ? run->deep.server : run->server), text,
+	      (char *)NULL);
 	_exit(EXIT_FAILURE);
 }
 
@@ -283,6 +299,11 @@ static void stop_one(struct run *run, uint64_t now)
 	unsigned number = (unsigned)rand() % run->variant->n_workers;
 	uint64_t for_ms = rand() % 40 ? (uint64_t)rand() % 60 : 1600;
 
+	if ((run->variant->traits & VARIANT_DOMAINS) && rand() % 100 == 0) {
+		/* Longer than a mark lives. */
+		for_ms = 6000;
+	}
+
 	if (run->stopped_until_ns[number] == 0) {
 		kill(run->workers[number], SIGSTOP);
 		run->stopped_until_ns[number] = now + for_ms * NS_PER_MS;
@@ -312,10 +333,11 @@ static void disturb(struct run *run)
 	if (traits & VARIANT_TROUBLES) {
 		deep_disturb(&run->deep, now);
 	}
-	if ((traits & VARIANT_KILLS) && rand() % 8 == 0) {
+	/* Where there are several domains, each may leave a key without deep copy for seconds. */
+	if ((traits & VARIANT_KILLS) && rand() % (traits & VARIANT_DOMAINS ? 100 : 8) == 0) {
 		kill_one(run);
 	}
-	if (traits & VARIANT_STOPS) {
+	if ((traits & VARIANT_STOPS) && (!(traits & VARIANT_DOMAINS) || rand() % 8 == 0)) {
 		stop_one(run, now);
 	}
 	if ((traits & VARIANT_SWITCHES) && rand() % 4 == 0) {
@@ -360,8 +382,10 @@ static uint64_t sum(const struct run *run, size_t offset)
 
 uint64_t run_violations(const struct run *run)
 {
-	return SUM(run, stale) + SUM(run, resurrected) + SUM(run, backwards) +
-	       SUM(run, unexplained) + SUM(run, late);
+	uint64_t backwards = run->variant->traits & VARIANT_DOMAINS ? 0 : SUM(run, backwards);
+
+	return SUM(run, stale) + SUM(run, resurrected) + backwards + SUM(run, unexplained) +
+	       SUM(run, late) + SUM(run, split);
 }
 
 /*
@@ -398,6 +422,7 @@ static void count(const struct run *run, uint64_t asked, struct figures *ret)
 	ret->backwards = SUM(run, backwards);
 	ret->unexplained = SUM(run, unexplained);
 	ret->late = SUM(run, late);
+	ret->split = SUM(run, split);
 	ret->corrupt = SUM(run, corrupt);
 	ret->failed = SUM(run, failed);
 	ret->lost = SUM(run, lost);
@@ -455,6 +480,9 @@ bool run_perform(struct run *run, struct figures *ret)
 	uint64_t evictions = 0;
 	bool well;
 
+	if (run->variant->traits & VARIANT_DOMAINS) {
+		run->relay = start(run, "relay", 0);
+	}
 	for (unsigned i = 0; i < run->variant->n_workers; i++) {
 		run->workers[i] = start(run, "worker", i);
 	}
@@ -482,6 +510,9 @@ bool run_perform(struct run *run, struct figures *ret)
 	if (run->variant->traits & VARIANT_DEEP) {
 		ret->deep_hits = deep_hits(&run->deep);
 		well = await_end(&run->evictor) && well;
+	}
+	if (run->relay > 0) {
+		well = await_end(&run->relay) && well;
 	}
 	count(run, asked, ret);
 	return well && evictions == 0;

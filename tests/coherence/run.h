@@ -31,6 +31,7 @@ struct run {
 	uint64_t server_stopped_until_ns;
 	struct deep deep; /* of a variant with Redis */
 	pid_t evictor;
+	pid_t relay;	 /* of a variant with several domains */
 	pid_t switching; /* the last `tower disable` or `enable`; 0: none so far */
 	unsigned kills;
 	unsigned broken; /* workers that ended by themselves */
@@ -38,7 +39,7 @@ struct run {
 
 /* What came out of it. */
 struct figures {
-	uint64_t gets, memory_hits, writes, stale, resurrected, backwards, unexplained, late;
+	uint64_t gets, memory_hits, writes, stale, resurrected, backwards, unexplained, late, split;
 	uint64_t corrupt, failed, lost;
 	uint64_t deep_hits; /* records and bodies that Redis found since it was last started */
 	unsigned unserved;

@@ -39,6 +39,9 @@ const struct variant variants[] = {
 	  4 },
 	{ "deep-chaos", VARIANT_DEEP | VARIANT_TROUBLES | VARIANT_KILLS | VARIANT_STOPS, READS_GET,
 	  16, 5, 4, "sssardc", "5ms", 0, 6 },
+	{ "deep-domains",
+	  VARIANT_DEEP | VARIANT_DOMAINS | VARIANT_TROUBLES | VARIANT_KILLS | VARIANT_STOPS,
+	  READS_GET, 60, 6, 1, "sssardc", NULL, 0, 15 },
 	{ 0 },
 };
 

@@ -22,6 +22,12 @@ enum variant_trait {
 	VARIANT_DEEP = 1 << 11,	     /* with Redis, over a memcached that loses keys all the time */
 	VARIANT_TROUBLES = 1 << 12,  /* of Redis: stopped, killed, full, read-only, emptied */
 	VARIANT_SWITCHES = 1 << 13,  /* `tower disable` and `enable` come and go */
+	/*
+	 * Every other worker is of another domain, and nobody has memory.  Reads may go
+	 * backwards then, and troubles are such that every mark reaches Redis, or what
+	 * Redis had is void: a writer that cannot tell others is not promised anything.
+	 */
+	VARIANT_DOMAINS = 1 << 14,
 };
 
 struct variant {

@@ -15,6 +15,8 @@
 #define LINK_CALLS 64 /* between two reads through a handle of unconfirmed writes */
 
 #define TURN_NS (BOARD_NS_PER_S / 12)
+#define SHORT_TURN_NS (BOARD_NS_PER_S / 50)
+#define BOTH_OF 2
 #define CALM_US 4000
 #define LOG_US 1000 /* logs are of bounded size */
 
@@ -28,6 +30,7 @@ struct worker {
 	struct board_worker *own;
 	unsigned number;
 	uint64_t random;
+	uint64_t turn;			/* of several domains, the last */
 	FILE *log;			/* of every call, for check.py; NULL: the board judges */
 	memcached_st *handles[HANDLES]; /* by alias; all the same without aliases */
 	memcached_st *with_cas;
@@ -265,11 +268,27 @@ static void read_many(struct worker *w)
 	}
 }
 
+/* What ends must be left alone afterwards: then all write one key, and in turn the next. */
+static unsigned written_key(struct worker *w)
+{
+	if (w->variant->traits & VARIANT_DOMAINS) {
+		return (unsigned)(w->turn % w->variant->n_keys);
+	}
+	if (w->variant->traits & VARIANT_EXPIRIES) {
+		return (unsigned)(board_now_ns() / TURN_NS % w->variant->n_keys);
+	}
+	return draw(w, w->variant->n_keys);
+}
+
 static void read_on(struct worker *w)
 {
 	unsigned alias = draw(w, HANDLES);
 	unsigned key = draw(w, w->variant->n_keys);
 
+	if ((w->variant->traits & VARIANT_DOMAINS) && draw(w, 2)) {
+		/* What was written a moment ago. */
+		key = written_key(w);
+	}
 	if (w->variant->reads == READS_GET) {
 		read_through(w, w->handles[alias], w->names[alias][key], key);
 	} else {
@@ -394,13 +413,25 @@ static void write_increment(struct worker *w, memcached_st *handle, const char *
 	}
 }
 
-/* What ends must be left alone afterwards: then all write one key, and in turn the next. */
-static unsigned written_key(struct worker *w)
+/*
+ * Where domains write one key at once it has no deep copy for a mark's life: so keys
+ * take turns, in which one worker writes, or one of each domain at the same moment.
+ */
+static bool has_turn(struct worker *w)
 {
-	if (w->variant->traits & VARIANT_EXPIRIES) {
-		return (unsigned)(board_now_ns() / TURN_NS % w->variant->n_keys);
+	uint64_t turn = board_now_ns() / SHORT_TURN_NS;
+	uint64_t drawn = turn * UINT64_C(0x9e3779b97f4a7c15) >> 40;
+	unsigned writer;
+
+	if (!(w->variant->traits & VARIANT_DOMAINS)) {
+		return true;
 	}
-	return draw(w, w->variant->n_keys);
+	if (turn == w->turn) {
+		return false;
+	}
+	w->turn = turn;
+	writer = (unsigned)(drawn / BOTH_OF % w->variant->n_workers);
+	return writer == w->number || (drawn % BOTH_OF == 0 && writer / 2 == w->number / 2);
 }
 
 static void write_on(struct worker *w)
@@ -506,7 +537,9 @@ int worker_run(const struct worker_job *job)
 		for (unsigned i = 0; i < n; i++) {
 			read_on(&w);
 		}
-		write_on(&w);
+		if (has_turn(&w)) {
+			write_on(&w);
+		}
 		if (w.log) {
 			usleep(LOG_US);
 		}

@@ -138,11 +138,12 @@ static void test_user_with_few_rights__does_all(void **state)
 {
 	static const enum layer_verb verbs[] = { LAYER_SET,    LAYER_APPEND,	LAYER_TOUCH,
 						 LAYER_DELETE, LAYER_INCREMENT, LAYER_REPLACE };
+	struct redis_options options;
 	struct layer *layer;
 
 	deep_expect_command("ACL SETUSER tower on >secret +auth +select +info +get +mget +set "
 			    "+unlink +script|load +evalsha +append +strlen +pexpire +persist "
-			    "~test:*",
+			    "+time +hset +hsetnx +hgetall +hdel ~test:*",
 			    "+OK\r\n");
 	deep_expect_command("ACL SETUSER default off", "+OK\r\n");
 	snprintf(deep_url, sizeof(deep_url), "unix://tower:secret@%s?db=1",
@@ -159,6 +160,16 @@ static void test_user_with_few_rights__does_all(void **state)
 	deep_set(layer, "k", "v");
 	deep_expect_hit(layer, "k", "v");
 	deep_expect_clean(true);
+	redis_ops.close(&layer);
+	/* And where another domain writes, until it is not heard of any more. */
+	options = deep_options(DEEP_LONG_NS);
+	options.heard_ms = 50;
+	layer = deep_of_other(&options);
+	for (size_t i = 0; i < 2 * sizeof(verbs) / sizeof(*verbs); i++) {
+		deep_wrote(layer, verbs[i % (sizeof(verbs) / sizeof(*verbs))], "k", "v");
+		poll(NULL, 0, 20);
+	}
+	assert_int_equal(deep_seen.several, 0);
 	assert_int_equal(deep_counts.errors, 0);
 	redis_ops.close(&layer);
 	/* Another user's rights are not enough, and say so. */

@@ -255,6 +255,16 @@ static void test_redis_url__is_checked(void **state)
 	assert_option("redis.replicas=");
 	assert_option_refused("redis.replicas=redis://a,redis://:secret@b", "redis.replicas");
 	assert_option_refused("redis.replicas=redis://a/3", "redis.replicas");
+	assert_option("redis.alias=");
+	assert_option("redis.alias=localhost:11211=cache-a, /run/m.sock = cache-b");
+	assert_option_refused("redis.alias=localhost=cache", "redis.alias");
+	assert_option_refused("redis.alias=localhost:0=cache", "redis.alias");
+	assert_option_refused("redis.alias=localhost:11211=", "redis.alias");
+	assert_option_refused("redis.alias=localhost:11211", "redis.alias");
+	assert_option_refused("redis.alias=localhost:11211=a}b", "redis.alias");
+	assert_option("redis.writers=several");
+	assert_option("redis.order=serial");
+	assert_option_refused("redis.writers=one", "allowed: auto, several");
 	assert_option_refused("redis.replicas=redis://a,here", "redis.replicas");
 }
 

@@ -34,8 +34,8 @@ static void test_value__comes_back(void **state)
 
 static void test_widest_value__has_room(void **state)
 {
-	const struct redis_record widest = { UINT64_MAX, UINT32_MAX, UINT64_MAX,
-					     UINT64_MAX, UINT32_MAX, REDIS_SEGMENTS_MAX };
+	const struct redis_record widest = { UINT64_MAX, UINT32_MAX,	     UINT64_MAX, UINT64_MAX,
+					     UINT32_MAX, REDIS_SEGMENTS_MAX, 0 };
 	char text[REDIS_RECORD_MAX];
 	struct redis_record found;
 	size_t n = redis_record_value(&widest, key, N_KEY, text);
@@ -79,6 +79,39 @@ static void test_every_change__is_refused(void **state)
 	assert_false(redis_record_parse(text, n, "other", 5, &found));
 }
 
+/* As Redis adds it. */
+static void test_time_behind_a_value__is_when_it_was_committed(void **state)
+{
+	static const char *const wrong[] = { " ", " x", " 12x", " -1", " 123456789012345", "1" };
+	char text[REDIS_RECORD_MAX], longer[2 * REDIS_RECORD_MAX];
+	struct redis_record found;
+	size_t n = redis_record_value(&some, key, N_KEY, text);
+
+	assert_true(redis_record_parse(text, n, key, N_KEY, &found));
+	assert_int_equal(found.committed_ms, 0);
+	n = (size_t)snprintf(longer, sizeof(longer), "%s 1795227565115", text);
+	assert_true(redis_record_parse(longer, n, key, N_KEY, &found));
+	assert_true(found.committed_ms == 1795227565115 && found.token == some.token);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		n = (size_t)snprintf(longer, sizeof(longer), "%s%s", text, wrong[i]);
+		assert_false(redis_record_parse(longer, n, key, N_KEY, &found));
+	}
+}
+
+static void test_closed__says_until_when(void **state)
+{
+	static const char *const wrong[] = {
+		"", "C", "C1x", "C 1", "C-1", "P1", "C123456789012345"
+	};
+	uint64_t until = 0;
+
+	assert_true(redis_record_parse_closed("C1795227565115", 14, &until));
+	assert_true(until == 1795227565115);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		assert_false(redis_record_parse_closed(wrong[i], strlen(wrong[i]), &until));
+	}
+}
+
 static void test_long_text__is_refused(void **state)
 {
 	char text[2 * REDIS_RECORD_MAX];
@@ -112,6 +145,8 @@ int main(void)
 		cmocka_unit_test(test_widest_value__has_room),
 		cmocka_unit_test(test_mark__is_no_value),
 		cmocka_unit_test(test_every_change__is_refused),
+		cmocka_unit_test(test_time_behind_a_value__is_when_it_was_committed),
+		cmocka_unit_test(test_closed__says_until_when),
 		cmocka_unit_test(test_long_text__is_refused),
 		cmocka_unit_test(test_tokens__are_all_others),
 	};

@@ -214,7 +214,18 @@ static void test_unmarked_writes__are_said(void **state)
 	snapshot->redis_unmarked = 12;
 	assert_contains(table_of(snapshot, &everything),
 			"  redis breaker closed\n  keys that redis has yet to hear of  12\n");
-	assert_contains(json_of(snapshot, &everything), "\"unmarked\":12,\"generation\":0}}\n");
+	assert_contains(json_of(snapshot, &everything), "\"unmarked\":12,\"generation\":0,"
+							"\"writers\":\"one\"}}\n");
+}
+
+static void test_other_domains__are_said(void **state)
+{
+	struct stats_snapshot *snapshot = sample();
+
+	assert_null(strstr(table_of(snapshot, &everything), "other domains"));
+	snapshot->redis_several = true;
+	assert_contains(table_of(snapshot, &everything), "other domains write to the same");
+	assert_contains(json_of(snapshot, &everything), "\"writers\":\"several\"}}\n");
 }
 
 static void test_latencies__are_said_in_units_that_fit(void **state)
@@ -331,6 +342,11 @@ static void test_json__is_as_documented(void **state)
 		"\"memcached\":0,\"redis\":0,\"nowhere\":0,\"passed\":0,\"failed\":0,"
 		"\"unknown\":0}},\"passed\":{\"too_long\":9}},"
 		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":7}}\n");
+@@		"\"command\":\"idle\"," ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}}],"
+		"\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{\"memcached_get\":100,"
+		"\"memcached_set\":4},\"passed\":{\"too_long\":9}},"
+		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":7,\"writers\":"
+		"\"one\"}}\n");
 	assert_contains(json_of(sample(), &everything),
 			"\"processes\":[{\"pid\":17,\"command\":\"php-fpm\",\"layers\":[{\"name\":"
 			"\"memory\",\"hits\":75,\"misses\":25,");
@@ -441,6 +457,9 @@ static void test_no_file__nothing_has_run(void **state)
 		"\"total\":{" ZERO_LAYERS(",\"histogram\":[]") NOTHING_SAVED
 		",\"calls\":{},\"served\":{},\"passed\":{}},"
 		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":0}}\n");
+@@		"\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}},"
+		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":0,\"writers\":"
+		"\"one\"}}\n");
 	assert_int_equal(access(stats_file_path, F_OK), -1);
 	assert_int_equal(n_errors, 0);
 	assert_int_equal(RUN(text, "--pid", "1"), CLI_FAILED);
@@ -501,6 +520,7 @@ int main(void)
 		TEST(test_rates__are_of_what_came_since),
 		TEST(test_process_without_reads__has_no_share),
 		TEST(test_unmarked_writes__are_said),
+		TEST(test_other_domains__are_said),
 		TEST(test_latencies__are_said_in_units_that_fit),
 		TEST(test_saved__counts_a_batch_once),
 		TEST(test_state__is_said),

@@ -124,6 +124,64 @@ static void test_add__looks_first(void **state)
 	assert_int_equal(authority.puts, 1);
 }
 
+static void test_put_back_while_another_domain_came__is_taken_back(void **state)
+{
+	deep.found = LAYER_FOUND_VALUE;
+	write_lost(LAYER_APPEND, false);
+	assert_true(deep.owned_when_asked);
+	assert_true(deep.busy_when_leaving);
+	assert_int_equal(authority.takes, 0);
+	deep.another_came = true;
+	deep.calls[0] = '\0';
+	write_lost(LAYER_APPEND, false);
+	assert_string_equal(deep.calls, "amwMrc");
+	assert_int_equal(authority.takes, 1);
+}
+
+static void test_key_that_memcached_lost_among_several__stays_lost(void **state)
+{
+	deep.found = LAYER_FOUND_VALUE;
+	deep.several = true;
+	assert_int_equal(write_lost(LAYER_APPEND, false).outcome, LAYER_REFUSED);
+	assert_string_equal(deep.calls, "amwMc");
+	assert_int_equal(write_lost(LAYER_DELETE, false).outcome, LAYER_DONE);
+	deep.calls[0] = '\0';
+	/* Plain: whether it is made or counted is memcached's to say. */
+	assert_int_equal(write_lost(LAYER_INCREMENT, true).outcome, LAYER_DONE);
+	assert_string_equal(deep.calls, "amwMc");
+	assert_int_equal(authority.puts, 0);
+}
+
+static void test_add_among_several__is_refused_for_what_is_below(void **state)
+{
+	struct layer_write write = { .verb = LAYER_ADD, .key = fakes_key("a"), .awaited = true };
+
+	deep.found = LAYER_FOUND_VALUE;
+	deep.several = true;
+	tower_write(&tower, &write, &doubts);
+	assert_int_equal(write.outcome, LAYER_REFUSED);
+	assert_true(write.is_below);
+	assert_string_equal(deep.calls, "alMc");
+	assert_int_equal(authority.writes, 0);
+	/* Nobody would hear of that. */
+	write.awaited = false;
+	deep.calls[0] = '\0';
+	tower_write(&tower, &write, &doubts);
+	assert_false(write.is_below);
+	assert_string_equal(deep.calls, "almwMc");
+}
+
+static void test_deep_hit_among_several__does_not_go_back(void **state)
+{
+	deep.has = true;
+	tower.config.redis_promote = CONFIG_PROMOTE_ALWAYS;
+	assert_int_equal(fakes_read("a").answer, LAYER_HIT);
+	assert_int_equal(authority.puts, 1);
+	deep.several = true;
+	assert_int_equal(fakes_read("a").answer, LAYER_HIT);
+	assert_int_equal(authority.puts, 1);
+}
+
 static void test_expiry__is_capped_where_it_counts(void **state)
 {
 	struct layer_write write = {
@@ -301,6 +359,17 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_counter_that_nobody_has__is_made_only_then,
 						fakes_setup, fakes_teardown),
 		cmocka_unit_test_setup_teardown(test_add__looks_first, fakes_setup, fakes_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_put_back_while_another_domain_came__is_taken_back, fakes_setup,
+			fakes_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_key_that_memcached_lost_among_several__stays_lost, fakes_setup,
+			fakes_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_add_among_several__is_refused_for_what_is_below, fakes_setup,
+			fakes_teardown),
+		cmocka_unit_test_setup_teardown(test_deep_hit_among_several__does_not_go_back,
+						fakes_setup, fakes_teardown),
 		cmocka_unit_test_setup_teardown(test_expiry__is_capped_where_it_counts, fakes_setup,
 						fakes_teardown),
 		cmocka_unit_test_setup_teardown(

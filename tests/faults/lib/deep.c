@@ -46,6 +46,8 @@ int deep_setup_empty(void **state)
 		}
 	}
 	memset((void *)deep_shared, 0, sizeof(*deep_shared));
+	/* Whatever it has forgotten, it is the same domain. */
+	deep_shared->domain = 1;
 	memset(&deep_seen, 0, sizeof(deep_seen));
 	memset(&deep_counts, 0, sizeof(deep_counts));
 	return 0;
@@ -87,6 +89,24 @@ struct layer *deep_with(const struct redis_options *options)
 	const char *why = "memory";
 	struct layer *layer = redis_open(options, deep_shared, &deep_counters, &why);
 
+	if (layer == NULL) {
+		fail_msg("%s", why);
+	}
+	return layer;
+}
+
+static struct redis_shared *other_shared;
+
+struct layer *deep_of_other(const struct redis_options *options)
+{
+	const char *why = "memory";
+	struct layer *layer;
+
+	free(other_shared);
+	other_shared = aligned_alloc(64, sizeof(*other_shared));
+	assert_non_null(other_shared);
+	memset((void *)other_shared, 0, sizeof(*other_shared));
+	layer = redis_open(options, other_shared, &deep_counters, &why);
 	if (layer == NULL) {
 		fail_msg("%s", why);
 	}
@@ -354,6 +374,37 @@ unsigned long long deep_generation(void)
 	assert_int_equal(*answer, '$');
 	assert_non_null(strchr(answer, '\n'));
 	return strtoull(strchr(answer, '\n') + 1, NULL, 16);
+}
+
+const char *deep_generation_text(void)
+{
+	static char text[256];
+	const char *at = strchr(deep_command("GET " DEEP_GENERATION), '\n');
+
+	assert_non_null(at);
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(at + 1, "\r"), at + 1);
+	return text;
+}
+
+const char *deep_writers(void)
+{
+	static char writers[64];
+
+	assert_int_equal(sscanf(deep_generation_text(), "%*s %*s %*s %63s", writers), 1);
+	return writers;
+}
+
+void deep_age_generation(void)
+{
+	char number[32], identity[64], writers[32], text[512];
+	unsigned long long began, since;
+
+	assert_int_equal(sscanf(deep_generation_text(), "%31s %63s %llu %31s %llu", number,
+				identity, &began, writers, &since),
+			 5);
+	snprintf(text, sizeof(text), "SET " DEEP_GENERATION " \"%s %s %llu %s %llu\"", number,
+		 identity, began - 2 * REDIS_MARK_MS, writers, since);
+	deep_expect_command(text, "+OK\r\n");
 }
 
 /* The one record (':r:') or body (':b:') there is. */

@@ -49,6 +49,9 @@ struct redis_options deep_options(int64_t timeout_ns);
 struct layer *deep_with(const struct redis_options *options);
 struct layer *deep_open(int64_t timeout_ns);
 
+/* Of another domain, which has forgotten everything since the last test. */
+struct layer *deep_of_other(const struct redis_options *options);
+
 struct layer_key deep_key(const char *wire);
 struct layer_batch deep_batch(struct layer_item *items, size_t n);
 
@@ -110,6 +113,13 @@ int deep_listen(const struct server *server);
 
 /* Commands until one is answered so. */
 void deep_wait_for(const struct server *server, const char *text, const char *part);
+
+/* What stands there, and who writes: the last part of it but one. */
+const char *deep_generation_text(void);
+const char *deep_writers(void);
+
+/* Makes it older than any mark. */
+void deep_age_generation(void);
 
 /* The number that the generation in Redis begins with. */
 unsigned long long deep_generation(void);

@@ -67,6 +67,7 @@ static void get_deep(struct layer *layer, struct layer_batch *batch)
 
 		if (item->answer == LAYER_MISS && item->slot != LAYER_SLOT_BUSY) {
 			fakes_answer(layer, batch, item);
+			item->stays_below = layer->several;
 		}
 	}
 }
@@ -144,11 +145,13 @@ static void look(struct layer *layer, struct layer_write *write)
 {
 	called(layer, 'l');
 	write->found = layer->found;
+	write->stays_below = layer->several;
 }
 
 static void mark(struct layer *layer, struct layer_write *write)
 {
 	called(layer, 'm');
+	write->stays_below = layer->several;
 	layer->busy_when_told = slots_load(tower.slots, write->key.hash) == LAYER_SLOT_BUSY;
 }
 
@@ -164,6 +167,27 @@ static bool recall(struct layer *layer, struct layer_write *write,
 	called(layer, 'r');
 	item->deadline_ns = CLOCK_NEVER;
 	return !layer->fails_to_recall;
+}
+
+/* Whether somebody owns the key's slot. */
+static bool is_owned(const struct layer_key *key)
+{
+	struct slots_ticket ticket;
+
+	return slots_load(tower.slots, key->hash) == LAYER_SLOT_BUSY &&
+	       !slots_enter_owning(tower.slots, key->hash, 0, &ticket);
+}
+
+static bool may_stay(struct layer *layer, const struct layer_write *write,
+		     const struct layer_item *item)
+{
+	layer->owned_when_asked = is_owned(&item->key);
+	return !layer->another_came;
+}
+
+static void leaving(struct layer *layer, struct layer_write *write)
+{
+	layer->busy_when_leaving = slots_load(tower.slots, write->key.hash) == LAYER_SLOT_BUSY;
 }
 
 static void commit(struct layer *layer, struct layer_write *write)
@@ -240,6 +264,8 @@ static const struct layer_ops deep_fake = {
 	.mark = mark,
 	.marked = marked,
 	.recall = recall,
+	.may_stay = may_stay,
+	.leaving = leaving,
 	.commit = commit,
 	.flush_servers = flush_servers,
 	.flush_later = flush_later,

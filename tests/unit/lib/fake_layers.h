@@ -45,6 +45,10 @@ struct layer {
 	bool busy_when_announced;
 	bool fails_to_recall;
 	bool off;
+	bool several;		/* domains write */
+	bool another_came;	/* one, since the value was read */
+	bool owned_when_asked;	/* the slot, whether what was put back may stay */
+	bool busy_when_leaving; /* the slot, before it is left */
 };
 
 extern struct tower tower;
