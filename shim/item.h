@@ -1,6 +1,7 @@
 /*
- * item.h - what every hit goes through, in line: who an item of the plainest handles
- * is, and how a handle is left.  shim.h has the rest of item.c.
+ * item.h - what every hit goes through, in line: what is kept of the handle, who an
+ * item of the plainest ones is, and how a handle is left.  shim.h has the rest of
+ * handles.c and item.c.
  */
 #ifndef TOWER_SHIM_ITEM_H
 #define TOWER_SHIM_ITEM_H
@@ -10,7 +11,60 @@
 
 #include "base/fault.h"
 #include "base/hash.h"
+#include "base/likely.h"
 #include "shim/shim.h"
+
+/* --- handles.c --- */
+
+/*
+ * Changes whenever a handle is forgotten, so that no thread's memory of its
+ * last handle outlives it.  Relaxed would not do: a thread that got an address
+ * from another one must see that it is a new handle.
+ */
+extern _Atomic uint64_t shim_forgotten;
+
+/* The handle that this thread used last: programs use one over and over. */
+struct shim_last {
+	const memcached_st *handle;
+	struct shim_state *state;
+	uint64_t forgotten;
+};
+
+extern __thread struct shim_last shim_last;
+
+/* The handle's state as it is, if this thread used it last; else NULL. */
+static inline struct shim_state *shim_state_last(const memcached_st *handle)
+{
+	return shim_last.handle == handle &&
+			       shim_last.forgotten ==
+				       atomic_load_explicit(&shim_forgotten, memory_order_acquire)
+		       ? shim_last.state
+		       : NULL;
+}
+
+/* Whether what is kept of the handle's items still holds. */
+static inline bool shim_is_fresh(const struct shim_state *state, const memcached_st *handle)
+{
+	return state->fresh && state->servers_seen == handle->servers &&
+	       state->n_servers == handle->number_of_hosts;
+}
+
+/*
+ * The handle's state where a read can begin at once: this thread used it last, its
+ * items are known, nothing of it is buffered or unread.  Else NULL, and shim_state()
+ * knows.
+ */
+static inline struct shim_state *shim_state_at_once(const memcached_st *handle)
+{
+	struct shim_state *state = shim_state_last(handle);
+
+	return likely(state != NULL) && likely(shim_is_fresh(state, handle)) &&
+			       likely(!state->buffered && !state->unread && !state->results)
+		       ? state
+		       : NULL;
+}
+
+/* --- item.c --- */
 
 typedef unsigned char sixteen_bytes __attribute__((vector_size(16)));
 typedef uint64_t two_words __attribute__((vector_size(16)));

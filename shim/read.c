@@ -281,10 +281,11 @@ INLINE static inline bool get_at_once(const struct get *get, struct looked *look
 
 	looked->state = state;
 	item->answer = LAYER_UNASKED;
-	if (state == NULL ||
-	    !(state->direct ? shim_item_direct(state, get->key, get->n_key, &looked->at.key)
-			    : shim_item_read(state, handle, get->group, get->n_group, get->key,
-					     get->n_key, &looked->at) == REASON_none) ||
+	if (unlikely(state == NULL) ||
+	    !(likely(state->direct)
+		      ? shim_item_direct(state, get->key, get->n_key, &looked->at.key)
+		      : shim_item_read(state, handle, get->group, get->n_group, get->key,
+				       get->n_key, &looked->at) == REASON_none) ||
 	    !tower_peek(tower, &looked->at.key, wants_cas(handle), &allocator, item)) {
 		return false;
 	}
@@ -352,33 +353,35 @@ __attribute__((noinline)) static char *get_through(const struct get *get, bool b
 	return value;
 }
 
+INLINE static inline char *get(struct get get, bool by_key)
+{
+	struct looked looked;
+	struct get further;
+
+	if (likely(get_at_once(&get, &looked))) {
+		return looked.item.value;
+	}
+	/* A copy, so that a hit need not have it in memory. */
+	further = get;
+	return get_through(&further, by_key, &looked);
+}
+
 SHIM_EXPORT char *memcached_get(memcached_st *handle, const char *key, size_t n_key,
 				size_t *ret_n_value, uint32_t *ret_flags,
 				memcached_return_t *ret_rc)
 {
-	const struct get get = { CALL_memcached_get, handle,	NULL,  0, key, n_key,
-				 ret_n_value,	     ret_flags, ret_rc };
-	struct looked looked;
-
-	return get_at_once(&get, &looked) ? looked.item.value : get_through(&get, false, &looked);
+	return get((struct get){ CALL_memcached_get, handle, NULL, 0, key, n_key, ret_n_value,
+				 ret_flags, ret_rc },
+		   false);
 }
 
 SHIM_EXPORT char *memcached_get_by_key(memcached_st *handle, const char *group, size_t n_group,
 				       const char *key, size_t n_key, size_t *ret_n_value,
 				       uint32_t *ret_flags, memcached_return_t *ret_rc)
 {
-	const struct get get = { CALL_memcached_get_by_key,
-				 handle,
-				 group,
-				 n_group,
-				 key,
-				 n_key,
-				 ret_n_value,
-				 ret_flags,
-				 ret_rc };
-	struct looked looked;
-
-	return get_at_once(&get, &looked) ? looked.item.value : get_through(&get, true, &looked);
+	return get((struct get){ CALL_memcached_get_by_key, handle, group, n_group, key, n_key,
+				 ret_n_value, ret_flags, ret_rc },
+		   true);
 }
 
 SHIM_EXPORT memcached_return_t memcached_exist(memcached_st *handle, const char *key, size_t n_key)

@@ -171,16 +171,6 @@ static inline void shim_sent(struct shim_state *state, uint64_t servers)
 /* The handle's state, made if need be; NULL where there is no room. */
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle);
 
-/*
- * The handle's state where a read can begin at once: this thread used it last, its
- * items are known, nothing of it is buffered or unread.  Else NULL, and shim_state()
- * knows.
- */
-struct shim_state *shim_state_at_once(const memcached_st *handle);
-
-/* The handle's state as it is, if this thread used it last; else NULL. */
-struct shim_state *shim_state_last(const memcached_st *handle);
-
 /* The handle's state as it is, made if need be, its items not looked at; NULL where no room. */
 struct shim_state *shim_state_new(const memcached_st *handle);
 
