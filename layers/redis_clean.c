@@ -4,7 +4,8 @@
  *
  * Its mark found no other's; nothing that is newer than the beginning of its own call;
  * in a generation that is older than that by a mark's life, so that whoever had marked
- * before it began has returned; and was answered before it could be gone again.
+ * before it began has returned.  What was there so long ago that it is gone matters only
+ * to a call that is late, which marks again and keeps nothing (redis_leaving()).
  *
  * When the call began is told by Redis' clock: TIME beside the mark, less the time since
  * then by our own.  Two clocks that are being adjusted differ by an eighth at
@@ -70,9 +71,6 @@ void redis_clean_answered(struct redis_write *at)
 	int64_t waited_ns = clock_boot_ns() - at->began_ns;
 	uint64_t waited_ms;
 
-	if (waited_ns > REDIS_LATE_NS) {
-		at->clean.open = true;
-	}
 	waited_ns += waited_ns / DRIFT_DIVISOR;
 	waited_ms = (uint64_t)(waited_ns / CLOCK_NS_PER_MS) + MARGIN_MS;
 	if (at->session.layer->options.serial) {

@@ -183,13 +183,31 @@ static void test_silent_domain__is_no_longer_minded(void **state)
 	deep_expect_hit(domains_one, "k", "w");
 }
 
+/* What it has heard as the only one, before it was silent, is not assumed either. */
+static void test_only_domain_that_was_silent__learns_before_it_writes(void **state)
+{
+	struct layer_write write;
+
+	wait_for_writers(domains_one, ONE);
+	while (strcmp(deep_writers(), ONE) == 0 || strcmp(deep_writers(), "several") == 0) {
+		deep_set(domains_other, "l", "w");
+		poll(NULL, 0, 20);
+	}
+	write = domains_begin(domains_one, LAYER_SET, "k", "v");
+	redis_ops.mark(domains_one, &write);
+	assert_string_equal(deep_writers(), "several");
+	redis_ops.marked(domains_one, &write);
+	domains_end(domains_one, &write);
+}
+
 static void test_domains_that_write__are_minded(void **state)
 {
 	int64_t until = clock_now_ns() + 4 * HEARD_MS * CLOCK_NS_PER_MS;
 
 	while (clock_now_ns() < until) {
-		deep_set(domains_one, "k", "v");
 		deep_set(domains_other, "l", "w");
+		assert_string_equal(deep_writers(), "several");
+		deep_set(domains_one, "k", "v");
 		assert_string_equal(deep_writers(), "several");
 		poll(NULL, 0, 5);
 	}
@@ -250,6 +268,7 @@ int main(void)
 		SEVERAL(test_flush__stays_with_several),
 		SEVERAL(test_lost_generation__is_begun_for_several),
 		SHORT(test_silent_domain__is_no_longer_minded),
+		SHORT(test_only_domain_that_was_silent__learns_before_it_writes),
 		SHORT(test_domains_that_write__are_minded),
 		SHORT(test_list_of_domains_lost__nobody_is_forgotten_sooner),
 	};
