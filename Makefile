@@ -13,7 +13,7 @@ VERSION := $(shell sed -n 's/^\#define TOWER_VERSION "\(.*\)"/\1/p' base/version
 
 CPPFLAGS += -I. -D_GNU_SOURCE
 CFLAGS   ?= -O2 -g
-STD       = -std=c11 -fPIC -fvisibility=hidden -fno-semantic-interposition -pthread
+STD       = -std=c11 -fno-reorder-blocks-and-partition -fPIC -fvisibility=hidden -fno-semantic-interposition -pthread
 WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wwrite-strings -Wpointer-arith -Wformat=2 -Wundef -Wno-unused-parameter
 TLS       = -ftls-model=initial-exec

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/likely.h"
+
 #if defined(__SANITIZE_THREAD__)
 #define RACY_SANITIZED 1
 #elif defined(__has_feature)
@@ -50,6 +52,11 @@ RACY_FUNCTION void racy_copy(void *to, const void *from, size_t n)
 	for (; i < n; i++) {
 		target[i] = source[i];
 	}
+}
+
+RACY_FUNCTION uint64_t racy_word(const void *from)
+{
+	return *(const volatile uint64_t *)from;
 }
 
 RACY_FUNCTION bool racy_equal(const void *racy, const void *own, size_t n)
@@ -95,6 +102,14 @@ static inline void racy_copy(void *to, const void *from, size_t n)
 	__asm__ volatile("" ::: "memory");
 }
 
+/* An aligned word, read once. */
+static inline uint64_t racy_word(const void *from)
+{
+	typedef uint64_t __attribute__((may_alias)) any_word;
+
+	return *(const volatile any_word *)from;
+}
+
 static inline uint64_t racy_eight(const char *bytes)
 {
 	uint64_t eight;
@@ -108,9 +123,14 @@ static inline bool racy_equal(const void *racy, const void *own, size_t n)
 	const char *a = racy;
 	const char *b = own;
 
-	/* Most keys: two loads of each, which may overlap, instead of a call. */
-	if (n >= 8 && n <= 16) {
+	/* Most keys: two or four loads of each, which may overlap, instead of a call. */
+	if (likely(n >= 8 && n <= 16)) {
 		return ((racy_eight(a) ^ racy_eight(b)) |
+			(racy_eight(a + n - 8) ^ racy_eight(b + n - 8))) == 0;
+	}
+	if (likely(n > 16 && n <= 32)) {
+		return ((racy_eight(a) ^ racy_eight(b)) | (racy_eight(a + 8) ^ racy_eight(b + 8)) |
+			(racy_eight(a + n - 16) ^ racy_eight(b + n - 16)) |
 			(racy_eight(a + n - 8) ^ racy_eight(b + n - 8))) == 0;
 	}
 	return memcmp(a, b, n) == 0;

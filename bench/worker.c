@@ -165,6 +165,25 @@ static void run_get(memcached_st *handle, const struct workload *workload, size_
 	}
 }
 
+/* No key twice. */
+static void run_get_fresh(memcached_st *handle, const struct workload *workload, size_t n,
+			  size_t first)
+{
+	static uint32_t fresh;
+
+	(void)first;
+	for (size_t i = 0; i < n; i++) {
+		memcached_return_t rc;
+		char key[KEY_BYTES];
+		uint32_t flags;
+		size_t n_value;
+
+		write_key(workload, fresh++, key);
+		free(memcached_get(handle, key, sizeof(key), &n_value, &flags, &rc));
+		check(rc == MEMCACHED_NOTFOUND, "a get answered wrong");
+	}
+}
+
 static void run_set(memcached_st *handle, const struct workload *workload, size_t n, size_t first)
 {
 	char *value = calloc(1, workload->n_value);
@@ -258,6 +277,7 @@ static const struct workload workloads[] = {
 	{ "get-zipf", 1000000, 100, 1, true, true, false, run_get },
 	{ "get-scan", 100000, 100, 1, false, true, false, run_get },
 	{ "get-absent", 10000, 100, 1, false, false, false, run_get },
+	{ "get-fresh", 1, 100, 1, false, false, false, run_get_fresh },
 	{ "get-absent-p99", 10000, 100, 1, false, false, true, run_get },
 	{ "set", 10000, 100, 1, false, true, false, run_set },
 	{ "mget-100", 10000, 100, 1, false, true, false, run_mget },

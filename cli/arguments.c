@@ -23,6 +23,26 @@ bool cli_takes_value(int argc, char **argv, int *at, const char *name, const cha
 	return true;
 }
 
+enum cli_option cli_option_of(const char *help, const char *name, size_t n)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	const char *end = strstr(help, "\n\n");
+
+	for (const char *at = help; (at = strstr(at, "--")) != NULL && at < end; at++) {
+		const char *behind = at + n;
+
+		if (strncmp(at, name, n) != 0 || *behind == '-' || strspn(behind, letters)) {
+			continue;
+		}
+		/* "[--name]", "[--name VALUE]", "--name=VALUE", "[--name [PART:]VALUE]" */
+		behind += strspn(behind, " =");
+		return behind > at + n && (*behind == '[' || strspn(behind, letters))
+			       ? CLI_OPTION_WITH_VALUE
+			       : CLI_OPTION_FLAG;
+	}
+	return CLI_OPTION_NONE;
+}
+
 /* The reader of times of the configuration, with the bounds of this key: 1 ms to 1 h. */
 #define TIME_KEY "redis.breaker_retry"
 

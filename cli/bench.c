@@ -1,5 +1,6 @@
 /* tower bench: the command line. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,9 +12,11 @@
 #include "cli/bench_stream.h"
 #include "cli/cli.h"
 #include "cli/installed.h"
+#include "measure/given.h"
 #include "measure/number.h"
 
 #define TIME_MAX_NS (INT64_C(24 * 3600) * CLOCK_NS_PER_S)
+#define MEMCACHED_BYTES_MIN (UINT64_C(2) << 20) /* less it does not take */
 
 struct bench {
 	struct workload workload;
@@ -54,7 +57,10 @@ static bool set_count(const char *name, const char *value, uint64_t max, unsigne
 	uint64_t n;
 
 	if (!number_count(value, 1, max, &n)) {
-		return wrong(name, value, "is not a number from 1, or too large");
+		char why[64];
+
+		snprintf(why, sizeof(why), "is not a number from 1 to %u", (unsigned)max);
+		return wrong(name, value, why);
 	}
 	*ret = (unsigned)n;
 	return true;
@@ -66,10 +72,12 @@ static bool set_time(const char *name, const char *value, int64_t min_ns, int64_
 	       wrong(name, value, "is not a time (2s, 500ms, 1m) from 10ms to a day");
 }
 
-static bool set_bytes(const char *name, const char *value, uint64_t *ret)
+static bool set_bytes(const char *name, const char *value, uint64_t min, uint64_t *ret)
 {
-	return number_count(value, 0, UINT64_C(1) << 44, ret) ||
-	       wrong(name, value, "is not a size (64M, 1G)");
+	char why[64];
+
+	snprintf(why, sizeof(why), "is not a size (64M, 1G) from %uM", (unsigned)(min >> 20));
+	return number_count(value, min, UINT64_C(1) << 44, ret) || wrong(name, value, why);
 }
 
 static bool set_format(struct bench *bench, const char *value)
@@ -106,10 +114,10 @@ static bool set_own(struct bench *bench, const char *name, const char *value, bo
 		return set_count(name, value, BOARD_THREADS_MAX, &session->n_threads);
 	}
 	if (strcmp(name, "memcached-memory") == 0) {
-		return set_bytes(name, value, &session->memcached_bytes);
+		return set_bytes(name, value, MEMCACHED_BYTES_MIN, &session->memcached_bytes);
 	}
 	if (strcmp(name, "redis-memory") == 0) {
-		return set_bytes(name, value, &session->redis_bytes);
+		return set_bytes(name, value, 0, &session->redis_bytes);
 	}
 	if (strcmp(name, "trace-max") == 0) {
 		return number_count(value, 1, UINT64_MAX, &bench->trace_max) ||
@@ -162,6 +170,31 @@ static bool set_option(struct bench *bench, const char *name, const char *value)
 	return true;
 }
 
+/* What no option can be wrong in by itself. */
+static bool check(const struct bench *bench)
+{
+	const struct session_options *session = &bench->session;
+	char why[GIVEN_WHY_MAX];
+
+	if ((uint64_t)session->n_processes * session->n_threads > BOARD_THREADS_MAX) {
+		cli_error("bench: more than %d threads in all processes", BOARD_THREADS_MAX);
+		return false;
+	}
+	if (session->servers && !given_servers_are(session->servers, why)) {
+		cli_error("bench: --servers: %s", why);
+		return false;
+	}
+	if (session->redis && !given_redis_is(session->redis, why)) {
+		cli_error("bench: --redis: %s", why);
+		return false;
+	}
+	if ((bench->trace == NULL) != (bench->format == NULL)) {
+		cli_error("bench: --trace and --format belong together");
+		return false;
+	}
+	return true;
+}
+
 static bool parse(struct bench *bench, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
@@ -195,19 +228,7 @@ static bool parse(struct bench *bench, int argc, char **argv)
 			return false;
 		}
 	}
-	if ((uint64_t)bench->session.n_processes * bench->session.n_threads > BOARD_THREADS_MAX) {
-		cli_error("bench: more than %d threads in all processes", BOARD_THREADS_MAX);
-		return false;
-	}
-	if (bench->session.servers && strlen(bench->session.servers) >= BOARD_SERVERS_MAX) {
-		cli_error("bench: --servers is too long");
-		return false;
-	}
-	if ((bench->trace == NULL) != (bench->format == NULL)) {
-		cli_error("bench: --trace and --format belong together");
-		return false;
-	}
-	return true;
+	return check(bench);
 }
 
 /* --- what is to be run --- */
@@ -300,6 +321,41 @@ static void write_command(const struct cli_options *options, int argc, char **ar
 	for (int i = 1; i < argc; i++) {
 		quote(ret, n, argv[i]);
 	}
+}
+
+/* Known before anything is measured, not after. */
+static bool can_write(const char *path)
+{
+	bool is_there = path && access(path, F_OK) == 0;
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666) : -1;
+
+	if (fd >= 0) {
+		close(fd);
+		if (!is_there) {
+			unlink(path);
+		}
+	} else if (path) {
+		cli_error("bench: %s: %m", path);
+		return false;
+	}
+	return true;
+}
+
+static bool servers_answer(const struct bench *bench)
+{
+	const char *redis = NULL;
+	char why[GIVEN_WHY_MAX];
+
+	for (unsigned h = 0; h < bench->session.n_candidates; h++) {
+		if (candidate_has_redis(&bench->candidates[h])) {
+			redis = bench->session.redis;
+		}
+	}
+	if (!given_answer(bench->session.servers, redis, why)) {
+		cli_error("bench: %s", why);
+		return false;
+	}
+	return true;
 }
 
 /* --- what came out --- */
@@ -465,7 +521,8 @@ static int prepare_and_run(struct bench *bench, const struct cli_options *option
 		return CLI_USAGE;
 	}
 	if (!installed_library(bench->library, sizeof(bench->library)) ||
-	    !installed_worker(bench->worker, sizeof(bench->worker)) || !read_stream(bench)) {
+	    !installed_worker(bench->worker, sizeof(bench->worker)) || !can_write(bench->html) ||
+	    !servers_answer(bench) || !read_stream(bench)) {
 		return CLI_FAILED;
 	}
 	write_command(options, argc, argv, place.command, sizeof(place.command));

@@ -7,6 +7,8 @@
 #include "cli/bench_charts.h"
 #include "cli/svg.h"
 
+#define WIDE 1.25
+
 static const char *name_of(const struct bench_report *report, unsigned h)
 {
 	return report->options->candidates[h].name;
@@ -31,6 +33,16 @@ static unsigned best_of(const struct bench_report *report)
 	return report->options->workload->rate > 0 ? 0 : best;
 }
 
+/* One number where it is one; a wide interval is not hidden behind its middle. */
+static void write_times(const struct interval *ratio, FILE *out)
+{
+	if (ratio->high > WIDE * ratio->low) {
+		fprintf(out, ": %.3g to %.3g times the requests of ", ratio->low, ratio->high);
+	} else {
+		fprintf(out, ": %.3g times the requests of ", ratio->mean);
+	}
+}
+
 static void write_title(const struct bench_report *report, FILE *out)
 {
 	unsigned best = best_of(report);
@@ -40,7 +52,7 @@ static void write_title(const struct bench_report *report, FILE *out)
 		fputs("What a hierarchy of caches brings", out);
 	} else {
 		svg_text(out, name_of(report, best));
-		fprintf(out, ": %.3g times the requests of ", report->summaries[best].ratio.mean);
+		write_times(&report->summaries[best].ratio, out);
 		svg_text(out, name_of(report, 0));
 	}
 	fputs("</h1>\n", out);
@@ -74,7 +86,12 @@ static void write_warnings(const struct bench_report *report, FILE *out)
 		if (counts->errors) {
 			fputs("<p class=\"bad\">", out);
 			svg_text(out, name_of(report, h));
-			fprintf(out, ": %" PRIu64 " calls failed.</p>\n", counts->errors);
+			fprintf(out, ": %" PRIu64 " calls failed", counts->errors);
+			if (report->summaries[h].error) {
+				fputs(", the first: ", out);
+				svg_text(out, report->summaries[h].error);
+			}
+			fputs(".</p>\n", out);
 		}
 		if (counts->stale) {
 			fputs("<p class=\"bad\">", out);

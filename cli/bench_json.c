@@ -59,17 +59,7 @@ static void write_call(struct json *json, const struct summary_call *call)
 		snprintf(key, sizeof(key), "%s_ns", summary_percentiles[i].name);
 		json_number(json, key, latency_ppm_ns(&call->all, summary_percentiles[i].ppm));
 	}
-	/* [nanoseconds from, calls] of every bucket that has any. */
-	json_array(json, "histogram");
-	for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
-		if (call->all.buckets[i]) {
-			json_array(json, NULL);
-			json_number(json, NULL, latency_floor_ns(i));
-			json_number(json, NULL, call->all.buckets[i]);
-			json_end(json);
-		}
-	}
-	json_end(json);
+	json_histogram(json, "histogram", &call->all);
 }
 
 static void write_counts(struct json *json, const struct board_counts *counts)
@@ -102,6 +92,9 @@ static void write_candidate(struct json *json, const struct bench_report *report
 	}
 	json_end(json);
 	write_counts(json, &summary->counts);
+	if (summary->error) {
+		json_text(json, "first_error", summary->error);
+	}
 	json_real(json, "driver_ns", summary->own_ns);
 	json_object(json, "latencies");
 	for (unsigned i = 0; i < BOARD_CALLS; i++) {

@@ -153,9 +153,11 @@ static void print_remarks(const struct bench_report *report, FILE *out)
 	for (unsigned h = 0; h < report->options->n_candidates; h++) {
 		const struct board_counts *counts = &report->summaries[h].counts;
 		const char *name = report->options->candidates[h].name;
+		const char *error = report->summaries[h].error;
 
 		if (counts->errors) {
-			fprintf(out, "%s: %" PRIu64 " calls failed\n", name, counts->errors);
+			fprintf(out, "%s: %" PRIu64 " calls failed%s%s\n", name, counts->errors,
+				error ? ", the first: " : "", error ? error : "");
 		}
 		if (counts->stale) {
 			fprintf(out,

@@ -46,6 +46,12 @@ bool cli_load_config(const struct cli_options *options, struct config *ret);
  */
 bool cli_takes_value(int argc, char **argv, int *at, const char *name, const char **ret);
 
+/* What a usage (a help's text up to its first empty line) says of an option. */
+enum cli_option { CLI_OPTION_NONE, CLI_OPTION_FLAG, CLI_OPTION_WITH_VALUE };
+
+/* The option's name is the first n bytes of `name`. */
+enum cli_option cli_option_of(const char *help, const char *name, size_t n);
+
 /* A time from 1 ms to 1 h, as in the configuration; `what` takes it, should it be wrong. */
 bool cli_parse_time(const char *what, const char *text, int64_t *ret_ns);
 

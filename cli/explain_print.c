@@ -6,6 +6,7 @@
 
 #include "cli/numbers.h"
 #include "cli/rates.h"
+#include "cli/served.h"
 #include "cli/switch.h"
 #include "layers/layer.h"
 
@@ -321,17 +322,43 @@ static void print_reasons(const struct stats_snapshot *snapshot, FILE *out)
 	}
 }
 
-static void print_calls(const struct stats_snapshot *snapshot, FILE *out)
+/* Behind the function's own line: its keys, by who answered. */
+static void print_served(const struct served *served, const struct config *config, FILE *out)
+{
+	static const unsigned bits[] = { CONFIG_LAYER_MEMORY, CONFIG_LAYER_MEMCACHED,
+					 CONFIG_LAYER_REDIS };
+
+	fprintf(out, "    %" PRIu64 " keys:", served->keys);
+	for (unsigned i = 0; i < STATS_LAYERS_MAX; i++) {
+		if (served->layers[i] || (config->tower_layers & bits[i])) {
+			fprintf(out, " %s %" PRIu64 ",", stats_layer_names[i], served->layers[i]);
+		}
+	}
+	fprintf(out, " nowhere %" PRIu64 ", passed on %" PRIu64, served->nowhere, served->passed);
+	if (served->failed) {
+		fprintf(out, ", failed %" PRIu64, served->failed);
+	}
+	if (served->unknown) {
+		fprintf(out, ", not fetched %" PRIu64, served->unknown);
+	}
+	putc('\n', out);
+}
+
+static void print_calls(const struct stats_snapshot *snapshot, const struct config *config,
+			FILE *out)
 {
 	static const char same[] = "the same";
 	const char *before = "";
 
-	print_title("Functions called, and what tower does there", out);
+	print_title("Functions called, what tower does there, and where their keys were found",
+		    out);
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		bool is_same = strncmp(calls[i].what, same, strlen(same)) == 0;
 
 		before = is_same ? before : calls[i].what;
 		for (unsigned j = 0; j < snapshot->n_calls; j++) {
+			struct served served;
+
 			if (snapshot->total.calls[j] == 0 ||
 			    strncmp(calls[i].name, snapshot->calls[j], STATS_NAME_MAX) != 0) {
 				continue;
@@ -339,6 +366,9 @@ static void print_calls(const struct stats_snapshot *snapshot, FILE *out)
 			fprintf(out, "  %-42s %12" PRIu64 "  %s%s\n", calls[i].name,
 				snapshot->total.calls[j], before,
 				is_same ? calls[i].what + strlen(same) : "");
+			if (served_of(snapshot, &snapshot->total, j, &served)) {
+				print_served(&served, config, out);
+			}
 		}
 	}
 }
@@ -371,13 +401,13 @@ void explain_print(const struct stats_snapshot *snapshot, const struct config *c
 		return;
 	}
 	if (snapshot->n_processes) {
-		fprintf(out, "%u of its processes still run: this is what they did so far\n",
-			snapshot->n_processes);
+		fprintf(out, "%u of its processes still %s: this is what was done so far\n",
+			snapshot->n_processes, snapshot->n_processes == 1 ? "runs" : "run");
 	}
 	print_answers(total, config, out);
 	print_saved(total, run, out);
 	print_bounds(total, config, out);
 	print_losses(total, out);
 	print_reasons(snapshot, out);
-	print_calls(snapshot, out);
+	print_calls(snapshot, config, out);
 }

@@ -106,3 +106,17 @@ void json_text(struct json *json, const char *key, const char *text)
 	begin_value(json, key);
 	write_text(json->out, text);
 }
+
+void json_histogram(struct json *json, const char *key, const struct latency_values *values)
+{
+	json_array(json, key);
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+		if (values->buckets[i]) {
+			json_array(json, NULL);
+			json_number(json, NULL, latency_floor_ns(i));
+			json_number(json, NULL, values->buckets[i]);
+			json_end(json);
+		}
+	}
+	json_end(json);
+}

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/latency.h"
+
 #define JSON_DEPTH_MAX 8
 
 struct json {
@@ -31,5 +33,8 @@ void json_real(struct json *json, const char *key, double x);
 
 /* Any bytes up to a NUL; what is not UTF-8 becomes U+FFFD. */
 void json_text(struct json *json, const char *key, const char *text);
+
+/* [nanoseconds from, how many] of every bucket that has any. */
+void json_histogram(struct json *json, const char *key, const struct latency_values *values);
 
 #endif

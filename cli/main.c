@@ -47,14 +47,15 @@ static const struct command commands[] = {
 	  "  --every TIME  looks every TIME (500ms) instead of every second\n" },
 	{ "metrics", cli_metrics, false,
 	  "usage: tower metrics [-c FILE] [-o section.key=value]... [--output FILE]\n"
-	  "                     [--listen ADDRESS:PORT]\n"
+	  "                     [--listen [ADDRESS:]PORT]\n"
 	  "\n"
 	  "Prints the statistics of the domain as Prometheus reads them.\n"
 	  "\n"
 	  "  --output FILE          into a file, for the textfile collector\n"
 	  "  --listen ADDRESS:PORT  answers http://ADDRESS:PORT/metrics until it is ended, and a\n"
 	  "                         browser at http://ADDRESS:PORT/ with charts of what goes on;\n"
-	  "                         9410 is the usual port, 127.0.0.1 asks this host alone\n" },
+	  "                         9410 is the usual port, 127.0.0.1 (without ADDRESS) asks\n"
+	  "                         this host alone\n" },
 	{ "explain", cli_explain, true,
 	  "usage: tower explain [-c FILE] [-o section.key=value]... [--output=FILE] [--] "
 	  "COMMAND...\n"
@@ -279,6 +280,36 @@ static bool wants_help(const struct command *command, char **argv)
 	return false;
 }
 
+/* The help has all options: what it does not name is none for the command, either.
+ */
+static bool check_options(const struct command *command, int argc, char **argv)
+{
+	for (int i = 1; i < argc && !ends_options(command, argv[i]); i++) {
+		int n = (int)strcspn(argv[i], "=");
+		enum cli_option option = CLI_OPTION_NONE;
+		const char *wrong = NULL;
+
+		if (strncmp(argv[i], "--", 2) != 0) {
+			continue;
+		}
+		option = cli_option_of(command->help, argv[i], (size_t)n);
+		if (option == CLI_OPTION_NONE) {
+			wrong = "is no option";
+		} else if (option == CLI_OPTION_FLAG && argv[i][n] == '=') {
+			wrong = "takes no value";
+		} else if (option == CLI_OPTION_WITH_VALUE && argv[i][n] == '\0' && ++i == argc) {
+			wrong = "needs a value";
+			i--;
+		}
+		if (wrong) {
+			cli_error("%s: %.*s %s; see `tower %s --help`", command->name, n, argv[i],
+				  wrong, command->name);
+			return false;
+		}
+	}
+	return true;
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
 	struct cli_options options = { 0 };
@@ -287,7 +318,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 		fputs(command->help, stdout);
 		return CLI_OK;
 	}
-	if (!take_options(command, &options, &argc, argv)) {
+	if (!take_options(command, &options, &argc, argv) || !check_options(command, argc, argv)) {
 		return CLI_USAGE;
 	}
 	return command->run(&options, argc, argv);

@@ -29,7 +29,7 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 			ret->listen = value;
 		} else {
 			cli_error("metrics: what is '%s'? It takes --output FILE or "
-				  "--listen ADDRESS:PORT",
+				  "--listen [ADDRESS:]PORT",
 				  argv[i]);
 			return false;
 		}

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "cli/cli.h"
+#include "measure/number.h"
 
 #define CONNECTIONS_MAX 16
 #define TIMEOUT_S 10
@@ -94,31 +95,44 @@ static enum MHD_Result handle(void *owner, struct MHD_Connection *connection, co
 	return answer(connection, MHD_HTTP_OK, text, n, MHD_RESPMEM_MUST_FREE, page->type);
 }
 
-/* False where it is no address and port; what is wrong is then on stderr. */
-static bool resolve(const char *text, struct addrinfo **ret)
+/* [ADDRESS:]PORT; only this machine can reach what names no address. */
+struct place {
+	char host[HOST_MAX];
+	char port[8];
+};
+
+static bool parse(const char *text, struct place *ret)
+{
+	const char *colon = strrchr(text, ':');
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	unsigned port;
+
+	if (n >= sizeof(ret->host) || !number_port(colon ? colon + 1 : text, 0, &port)) {
+		cli_error("metrics: --listen takes [ADDRESS:]PORT, like 127.0.0.1:9410, not '%s'",
+			  text);
+		return false;
+	}
+	snprintf(ret->host, sizeof(ret->host), "%.*s", n ? (int)n : 9, n ? text : "127.0.0.1");
+	snprintf(ret->port, sizeof(ret->port), "%u", port);
+	return true;
+}
+
+/* False where the address is none; what is wrong is then on stderr. */
+static bool resolve(const struct place *place, struct addrinfo **ret)
 {
 	const struct addrinfo hints = {
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 		.ai_socktype = SOCK_STREAM,
 	};
-	const char *colon = strrchr(text, ':');
-	size_t n = colon ? (size_t)(colon - text) : 0;
+	size_t n = strlen(place->host);
+	bool brackets = place->host[0] == '[' && place->host[n - 1] == ']';
 	char host[HOST_MAX];
 	int error;
 
-	if (n == 0 || n >= sizeof(host)) {
-		cli_error("metrics: --listen takes ADDRESS:PORT, like 127.0.0.1:9410, not '%s'",
-			  text);
-		return false;
-	}
-	if (text[0] == '[' && text[n - 1] == ']') {
-		text++;
-		n -= 2;
-	}
-	snprintf(host, sizeof(host), "%.*s", (int)n, text);
-	error = getaddrinfo(host, colon + 1, &hints, ret);
+	snprintf(host, sizeof(host), "%.*s", (int)(brackets ? n - 2 : n), place->host + brackets);
+	error = getaddrinfo(host, place->port, &hints, ret);
 	if (error) {
-		cli_error("metrics: --listen %s%s: %s", host, colon, gai_strerror(error));
+		cli_error("metrics: --listen %s: %s", place->host, gai_strerror(error));
 	}
 	return error == 0;
 }
@@ -139,10 +153,11 @@ int metrics_serve(const char *address, const struct metrics_page *pages, const v
 	const union MHD_DaemonInfo *info;
 	struct MHD_Daemon *daemon;
 	struct addrinfo *found;
+	struct place place;
 	sigset_t ends;
 	int ending;
 
-	if (!resolve(address, &found)) {
+	if (!parse(address, &place) || !resolve(&place, &found)) {
 		return CLI_USAGE;
 	}
 	/* Before there is a second thread, which then has it so, too. */
@@ -157,8 +172,7 @@ int metrics_serve(const char *address, const struct metrics_page *pages, const v
 		return CLI_FAILED;
 	}
 	info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
-	printf("http://%.*s:%u%s\n", (int)(strrchr(address, ':') - address), address,
-	       info ? info->port : 0, pages[0].path);
+	printf("http://%s:%u%s\n", place.host, info ? info->port : 0, pages[0].path);
 	fflush(stdout);
 	sigwait(&ends, &ending);
 	MHD_stop_daemon(daemon);

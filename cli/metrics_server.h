@@ -17,8 +17,8 @@ struct metrics_page {
 
 /*
  * Serves `pages`, of which the last has no path, on "address:port" ("[address]:port" for
- * IPv6; port 0: any) until SIGINT or SIGTERM comes, and says on stdout where the first is.
- * Answers the program's exit status.
+ * IPv6; "port" for this machine alone; port 0: any) until SIGINT or SIGTERM comes, and says
+ * on stdout where the first is.  Answers the program's exit status.
  */
 int metrics_serve(const char *address, const struct metrics_page *pages, const void *owner);
 

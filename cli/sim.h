@@ -17,6 +17,7 @@ struct sim_arguments {
 	const char *trace;
 	enum trace_format format;
 	bool exact;
+	bool sampled; /* --sample was given */
 	bool json;
 	bool measured;
 	bool has_policies;

@@ -1,10 +1,12 @@
 /* What tower sim is asked. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/sim.h"
+#include "measure/number.h"
 
 #define VALUE_BYTES 100
 #define KEY_BYTES 20
@@ -131,23 +133,24 @@ static bool parse_ttl(const char *text, struct sim_arguments *ret)
 	return true;
 }
 
-static bool parse_number(const char *name, const char *text, double least, double most, double *ret)
+static bool parse_whole(const char *name, const char *text, uint64_t least, uint64_t most,
+			uint64_t *ret)
 {
-	static const char *const units[] = { "", "K", "M", "G", NULL };
-	static const double factors[] = { 1, 1024, 1048576, 1073741824 };
-
-	if (read_with_unit(text, units, factors, ret) && *ret >= least && *ret <= most) {
+	if (number_count(text, least, most, ret)) {
 		return true;
 	}
-	cli_error("sim: %s takes a number from %g to %.10g, not '%s'", name, least, most, text);
+	cli_error("sim: %s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'", name,
+		  least, most, text);
 	return false;
 }
 
 static bool parse_rate(const char *text, struct sim_arguments *ret)
 {
-	if (!parse_number("--sample", text, 1e-6, 1, &ret->sample.rate)) {
+	if (!number_real(text, 1e-6, 1, &ret->sample.rate)) {
+		cli_error("sim: --sample takes a number from 1e-06 to 1, not '%s'", text);
 		return false;
 	}
+	ret->sampled = true;
 	ret->sample.max_keys = UINT32_MAX - 1;
 	ret->sample.max_requests = STREAM_REQUESTS_MAX;
 	return true;
@@ -183,8 +186,10 @@ static bool parse_layers(const char *text, struct sim_arguments *ret)
 {
 	const char *word;
 	char size_text[64];
+	bool any = false;
 	size_t n;
 
+	memset(ret->layer_bytes, 0, sizeof(ret->layer_bytes));
 	while (next_word(&text, &word, &n)) {
 		struct curve_size size;
 		size_t place = find_place(word, n, SIM_ORIGIN, size_text);
@@ -196,15 +201,24 @@ static bool parse_layers(const char *text, struct sim_arguments *ret)
 				  (int)n, word);
 			return false;
 		}
+		if (ret->layer_bytes[place]) {
+			cli_error("sim: --layers has %s twice", sim_places[place]);
+			return false;
+		}
 		ret->layer_bytes[place] = size.n;
+		any = true;
 	}
-	return true;
+	if (!any) {
+		cli_error("sim: --layers takes at least one");
+	}
+	return any;
 }
 
 static bool parse_latency(const char *text, struct sim_arguments *ret)
 {
 	const char *word;
 	char time[64];
+	bool any = false;
 	size_t n;
 
 	while (next_word(&text, &word, &n)) {
@@ -216,8 +230,12 @@ static bool parse_latency(const char *text, struct sim_arguments *ret)
 				  (int)n, word);
 			return false;
 		}
+		any = true;
 	}
-	return true;
+	if (!any) {
+		cli_error("sim: --latency takes at least one");
+	}
+	return any;
 }
 
 static bool parse_trace(const char *text, struct sim_arguments *ret)
@@ -228,9 +246,9 @@ static bool parse_trace(const char *text, struct sim_arguments *ret)
 
 static bool parse_key_bytes(const char *text, struct sim_arguments *ret)
 {
-	double n;
+	uint64_t n;
 
-	if (!parse_number("--key-bytes", text, 1, KEY_BYTES_MAX, &n)) {
+	if (!parse_whole("--key-bytes", text, 1, KEY_BYTES_MAX, &n)) {
 		return false;
 	}
 	ret->curve.key_bytes = (uint32_t)n;
@@ -239,31 +257,31 @@ static bool parse_key_bytes(const char *text, struct sim_arguments *ret)
 
 static bool parse_value_bytes(const char *text, struct sim_arguments *ret)
 {
-	double n;
+	uint64_t n;
 
-	if (!parse_number("--value-bytes", text, 0, 1073741824, &n)) {
+	if (!parse_whole("--value-bytes", text, 0, 1073741824, &n)) {
 		return false;
 	}
-	ret->sample.assumed_bytes = (uint64_t)n;
+	ret->sample.assumed_bytes = n;
 	return true;
 }
 
 static bool parse_seed(const char *text, struct sim_arguments *ret)
 {
-	double n;
+	uint64_t n;
 
-	if (!parse_number("--seed", text, 0, UINT32_MAX, &n)) {
+	if (!parse_whole("--seed", text, 0, UINT32_MAX, &n)) {
 		return false;
 	}
-	ret->sample.seed = (uint64_t)n;
+	ret->sample.seed = n;
 	return true;
 }
 
 static bool parse_threads(const char *text, struct sim_arguments *ret)
 {
-	double n;
+	uint64_t n;
 
-	if (!parse_number("--threads", text, 1, 64, &n)) {
+	if (!parse_whole("--threads", text, 1, 64, &n)) {
 		return false;
 	}
 	ret->curve.n_threads = (unsigned)n;
@@ -353,6 +371,10 @@ bool sim_parse(int argc, char **argv, struct sim_arguments *ret)
 	if (ret->trace == NULL || ret->format == TRACE_N_FORMATS) {
 		cli_error("sim: it needs --trace FILE and --format FORMAT (%s)",
 			  trace_format_names());
+		return false;
+	}
+	if (ret->exact && ret->sampled) {
+		cli_error("sim: either --exact or --sample");
 		return false;
 	}
 	if (ret->exact) {

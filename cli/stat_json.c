@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "cli/json.h"
 #include "cli/rates.h"
+#include "cli/served.h"
 #include "cli/stat_print.h"
 #include "layers/layer.h"
 
@@ -22,7 +23,34 @@ static void write_named(struct json *json, const char *key, const char names[][S
 	json_end(json);
 }
 
-static void write_latencies(struct json *json, const struct latency_values *latencies)
+static void write_served(struct json *json, const struct stats_snapshot *snapshot,
+			 const struct stats_values *values)
+{
+	json_object(json, "served");
+	for (unsigned i = 0; i < snapshot->n_calls; i++) {
+		char name[STATS_NAME_MAX + 1] = { 0 };
+		struct served served;
+
+		if (values->calls[i] == 0 || !served_of(snapshot, values, i, &served)) {
+			continue;
+		}
+		memcpy(name, snapshot->calls[i], STATS_NAME_MAX);
+		json_object(json, name);
+		json_number(json, "keys", served.keys);
+		for (unsigned layer = 0; layer < STATS_LAYERS_MAX; layer++) {
+			json_number(json, stats_layer_names[layer], served.layers[layer]);
+		}
+		json_number(json, "nowhere", served.nowhere);
+		json_number(json, "passed", served.passed);
+		json_number(json, "failed", served.failed);
+		json_number(json, "unknown", served.unknown);
+		json_end(json);
+	}
+	json_end(json);
+}
+
+static void write_latencies(struct json *json, const struct latency_values *latencies,
+			    bool histograms)
 {
 	for (unsigned i = 0; i < STATS_OPERATIONS; i++) {
 		char key[16];
@@ -36,10 +64,14 @@ static void write_latencies(struct json *json, const struct latency_values *late
 				json, stat_percentiles[j].name,
 				latency_permille_ns(&latencies[i], stat_percentiles[j].permille));
 		}
+		if (histograms) {
+			json_histogram(json, "histogram", &latencies[i]);
+		}
 		json_end(json);
 	}
 }
 
+/* What the differences of two answers are made of is in the total alone: it is long. */
 static void write_values(struct json *json, const struct stats_snapshot *snapshot,
 			 const struct stats_values *values, const struct stat_filter *filter)
 {
@@ -57,7 +89,7 @@ static void write_values(struct json *json, const struct stats_snapshot *snapsho
 #include "layers/counters.def"
 #undef COUNTER
 #undef GAUGE
-		write_latencies(json, values->latencies[layer]);
+		write_latencies(json, values->latencies[layer], values == &snapshot->total);
 		json_end(json);
 	}
 	json_end(json);
@@ -66,6 +98,7 @@ static void write_values(struct json *json, const struct stats_snapshot *snapsho
 	json_number(json, "bytes", rates_saved(values).bytes);
 	json_end(json);
 	write_named(json, "calls", snapshot->calls, values->calls, snapshot->n_calls);
+	write_served(json, snapshot, values);
 	write_named(json, "passed", snapshot->reasons, values->passed, snapshot->n_reasons);
 }
 

@@ -291,18 +291,31 @@ static void print_configuration(const struct config *config, FILE *out)
 static void print_domain(const struct stats_snapshot *snapshot, const struct stat_filter *filter,
 			 FILE *out)
 {
-	fprintf(out, "domain %s, %u processes, %s\n", snapshot->domain, snapshot->n_processes,
-		switch_text(filter->off));
+	fprintf(out, "domain %s, %u %s, %s\n", snapshot->domain, snapshot->n_processes,
+		snapshot->n_processes == 1 ? "process" : "processes", switch_text(filter->off));
 	if (filter->config) {
 		print_configuration(filter->config, out);
 	}
 	putc('\n', out);
 }
 
-static void print_redis(const struct stats_snapshot *snapshot, FILE *out)
+/* Whether Redis has a part in this domain, as far as this command can know. */
+static bool has_redis(const struct stats_snapshot *snapshot, const struct config *config)
+{
+	const struct stats_layer_values *redis = &snapshot->total.layers[STATS_REDIS];
+
+	return snapshot->redis_generation || redis->hits || redis->misses || redis->errors ||
+	       (config && (config->tower_layers & CONFIG_LAYER_REDIS));
+}
+
+static void print_redis(const struct stats_snapshot *snapshot, const struct config *config,
+			FILE *out)
 {
 	if (snapshot->redis_open) {
-		fprintf(out, INDENT "redis failed and is left alone for a while\n");
+		fprintf(out, INDENT "redis failed and is left alone for a while (breaker open)\n");
+	} else if (has_redis(snapshot, config)) {
+		fprintf(out, INDENT "redis breaker closed%s\n",
+			snapshot->redis_unmarked ? "" : ", it has heard of every write");
 	}
 	if (snapshot->redis_several) {
 		fprintf(out, INDENT "other domains write to the same memcached and Redis: nothing "
@@ -343,5 +356,5 @@ void stat_print_table(const struct stats_snapshot *snapshot, const struct stat_f
 	fprintf(out, "total of domain %s, ended processes included\n", snapshot->domain);
 	print_values(snapshot, filter->before ? &filter->before->total : NULL, &snapshot->total,
 		     filter, widths, out);
-	print_redis(snapshot, out);
+	print_redis(snapshot, filter->config, out);
 }

@@ -14,8 +14,6 @@
  * A token: flushes above, version below.  It repeats after 2^20 flushes or
  * 2^44 writes of one slot, long after any entry has ended.
  */
-#define TOKEN_VERSION_BITS 44
-#define TOKEN_VERSION ((UINT64_C(1) << TOKEN_VERSION_BITS) - 1)
 
 /* Between two looks at a slot that somebody owns: a fraction of a call to memcached. */
 #define OWNER_PAUSE_NS 20000
@@ -146,14 +144,9 @@ void slots_close(struct slots **slots)
 	*slots = NULL;
 }
 
-static uint64_t token_of(uint64_t flushes, uint64_t word)
-{
-	return flushes << TOKEN_VERSION_BITS | (word >> SLOTS_IN_FLIGHT_BITS & TOKEN_VERSION);
-}
-
 static uint64_t token(const struct slots *slots, uint64_t word)
 {
-	return token_of(slots_flushes(slots), word);
+	return slots_token(slots_flushes(slots), word);
 }
 
 /*
@@ -176,22 +169,6 @@ uint64_t slots_load(struct slots *slots, uint64_t hash)
 		return LAYER_SLOT_BUSY;
 	}
 	return token(slots, word);
-}
-
-uint64_t slots_peek(const struct slots *slots, uint64_t hash, uint64_t flushes)
-{
-	const struct slots_head *head = slots->head;
-	uint64_t word =
-		atomic_load_explicit(&slots->words[hash & slots->mask], memory_order_acquire);
-
-	/* With something switched off the word is no number of flushes. */
-	if ((word & SLOTS_IN_FLIGHT) ||
-	    atomic_load_explicit(&head->flushes, memory_order_acquire) != flushes ||
-	    atomic_load_explicit(&head->flush_from_ns, memory_order_acquire) ||
-	    atomic_load_explicit(&slots->doubts_until_ns, memory_order_relaxed) != CLOCK_NEVER) {
-		return LAYER_SLOT_BUSY;
-	}
-	return token_of(flushes, word);
 }
 
 /* What a planted fault takes away from both. */
@@ -276,6 +253,8 @@ void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 	_Atomic uint64_t *entry;
 	uint64_t before;
 
+	/* Wanted when the call has been made: slots_note_end(). */
+	__builtin_prefetch(&slots->ends[slot / SLOTS_PER_ENDS]);
 	for (;;) {
 		entry = slots_take_entry(slots, slot);
 		set_entry(entry, slot, SLOTS_UNSURE, second);

@@ -84,13 +84,6 @@ void slots_close(struct slots **slots);
 /* The token of a key's slot now, or LAYER_SLOT_BUSY.  May repair the slot. */
 uint64_t slots_load(struct slots *slots, uint64_t hash);
 
-/*
- * The same, for a reader that has followed all flushes up to number `flushes`
- * (slots_flushes()).  LAYER_SLOT_BUSY also where anything is to be done before a
- * read: doubts have grown old, or a flush was announced or has taken place.
- */
-uint64_t slots_peek(const struct slots *slots, uint64_t hash, uint64_t flushes);
-
 /* A write whose value will end at deadline_ns, or CLOCK_NEVER. */
 void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 		 struct slots_ticket *ret_ticket);

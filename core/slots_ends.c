@@ -66,12 +66,11 @@ static uint64_t now_second(void)
 
 uint64_t slots_second(int64_t deadline_ns)
 {
-	uint64_t now_s = now_second();
-
 	if (deadline_ns == CLOCK_NEVER || deadline_ns / CLOCK_NS_PER_S > (int64_t)SECOND) {
 		return 0;
 	}
-	return deadline_ns / CLOCK_NS_PER_S > 0 ? (uint64_t)(deadline_ns / CLOCK_NS_PER_S) : now_s;
+	return deadline_ns / CLOCK_NS_PER_S > 0 ? (uint64_t)(deadline_ns / CLOCK_NS_PER_S)
+						: now_second();
 }
 
 static void add_to_others(struct slots_ends *line, uint64_t second, uint64_t now_s)
@@ -118,13 +117,32 @@ static _Atomic uint64_t *choose(struct slots_ends *line, uint64_t tag, uint64_t 
 	return chosen;
 }
 
+/* The key does not end any more. */
+static void forget_end(struct slots_ends *line, uint64_t tag)
+{
+	for (size_t i = 0; i < SLOTS_ENDS; i++) {
+		uint64_t word = atomic_load(&line->keys[i]);
+
+		while (upper(word) == tag &&
+		       !atomic_compare_exchange_weak(&line->keys[i], &word, 0)) {
+		}
+	}
+}
+
 void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, bool also)
 {
 	struct slots_ends *line = line_of(slots, hash & slots->mask);
 	uint64_t tag = tag_of(hash);
-	uint64_t now_s = now_second();
 	uint64_t second = slots_second(deadline_ns);
+	uint64_t now_s;
 
+	if (second == 0) {
+		if (!also) {
+			forget_end(line, tag);
+		}
+		return;
+	}
+	now_s = now_second();
 	for (;;) {
 		uint64_t before = 0;
 		_Atomic uint64_t *at = choose(line, tag, now_s, &before);
@@ -132,9 +150,6 @@ void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, boo
 		bool is_free = is_over(lower(before), now_s);
 		uint64_t stays = second;
 
-		if (second == 0 && (also || !is_ours)) {
-			return;
-		}
 		if (also && (is_free || !is_ours)) {
 			/* Its end so far may be among the others. */
 			add_to_others(line, second, now_s);
@@ -151,7 +166,7 @@ void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, boo
 			}
 			add_to_others(line, lower(before), now_s);
 		}
-		if (atomic_compare_exchange_strong(at, &before, second ? word_of(tag, stays) : 0)) {
+		if (atomic_compare_exchange_strong(at, &before, word_of(tag, stays))) {
 			return;
 		}
 	}

@@ -1,6 +1,6 @@
 /*
  * slots_file.h - how the table of slots lies in memory, and who may change
- * what; for slots*.c alone.
+ * what; for slots*.c and peek.h alone.
  *
  * A slot's word holds the version above, the number of writes in flight below.
  * Entering adds a version and a write, leaving adds a version and takes the
@@ -108,6 +108,15 @@ struct slots_head {
  */
 #define SLOTS_OFF_SHIFT 56
 #define SLOTS_FLUSHES ((UINT64_C(1) << SLOTS_OFF_SHIFT) - 1)
+
+/* A token (slots.h): the number of flushes above, the slot's version below. */
+#define SLOTS_TOKEN_BITS 44
+
+static inline uint64_t slots_token(uint64_t flushes, uint64_t word)
+{
+	return flushes << SLOTS_TOKEN_BITS |
+	       (word >> SLOTS_IN_FLIGHT_BITS & ((UINT64_C(1) << SLOTS_TOKEN_BITS) - 1));
+}
 
 /* When keys of two slots end; core/slots_ends.c. */
 #define SLOTS_ENDS 7

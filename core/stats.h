@@ -36,9 +36,25 @@
 #define STATS_LAYERS_MAX 3
 #define STATS_CALLS_MAX 160  /* functions that may be counted */
 #define STATS_REASONS_MAX 32 /* reasons to pass a call on */
+#define STATS_READS_MAX 12   /* functions that read: the first ones */
 #define STATS_COMMAND_MAX 32
 #define STATS_DOMAIN_MAX 72 /* bytes of a domain's name, NUL included */
 #define STATS_NAME_MAX 48   /* bytes of a function's or reason's name, NUL included */
+
+/*
+ * Of a function that reads, in keys: how many it took past a first look at memory, and where
+ * these were found.  A single key that the first look finds is in calls[] alone, so that a
+ * hit pays for one counter.  What is asked and found nowhere else in the row was not
+ * fetched to the end, or its process died before.
+ */
+enum stats_read {
+	STATS_READ_ASKED,
+	STATS_READ_LAYERS, /* the first of STATS_LAYERS_MAX: enum stats_layer */
+	STATS_READ_NOWHERE = STATS_READ_LAYERS + STATS_LAYERS_MAX,
+	STATS_READ_FAILED,
+	STATS_READ_PASSED,
+	STATS_READ_COUNTS
+};
 
 /* What one process counts, or one of its threads: a stripe (layers/counters.h). */
 struct stats_counts {
@@ -46,6 +62,7 @@ struct stats_counts {
 		layers[STATS_LAYERS_MAX];	    /* memory, memcached, redis: fixed places */
 	_Atomic uint64_t calls[STATS_CALLS_MAX];    /* by enum of shim/api.def */
 	_Atomic uint64_t passed[STATS_REASONS_MAX]; /* by enum of shim/reasons.def */
+	_Atomic uint64_t reads[STATS_READS_MAX][STATS_READ_COUNTS]; /* as calls[] */
 };
 
 /* What is timed of a layer: reads of one key, of several, and writes. */

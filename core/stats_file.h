@@ -141,7 +141,8 @@ struct shm_kind stats_file_kind(void);
 
 /* Every counter as one row of numbers. */
 #define STATS_N_COUNTS                                                                             \
-	((offsetof(struct stats_counts, passed) + STATS_REASONS_MAX * sizeof(uint64_t)) /          \
+	((offsetof(struct stats_counts, reads) +                                                   \
+	  (size_t)STATS_READS_MAX * STATS_READ_COUNTS * sizeof(uint64_t)) /                        \
 	 sizeof(uint64_t))
 
 _Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "counters are plain words");

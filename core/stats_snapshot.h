@@ -29,6 +29,7 @@ struct stats_values {
 	struct stats_layer_values layers[STATS_LAYERS_MAX];
 	uint64_t calls[STATS_CALLS_MAX];
 	uint64_t passed[STATS_REASONS_MAX];
+	uint64_t reads[STATS_READS_MAX][STATS_READ_COUNTS];
 	struct latency_values latencies[STATS_LAYERS_MAX][STATS_OPERATIONS];
 };
 

@@ -15,7 +15,7 @@
 
 #include "core/stats.h"
 
-#define TIMING_HITS 64
+#define TIMING_HITS 128
 #define TIMING_WALKS 8
 
 /* Operations of this thread until the next that is timed. */

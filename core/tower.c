@@ -8,6 +8,7 @@
 #include "core/budget.h"
 #include "core/expiry.h"
 #include "core/open_writes.h"
+#include "core/peek.h"
 #include "core/timing.h"
 
 /* memcached counts a flush's delay in its own seconds, up to one early or late. */
@@ -194,23 +195,6 @@ static void count_batch(struct tower *tower, const struct layer_batch *batch)
 	}
 }
 
-/* Sets the slot of *ret; whether it is a hit. */
-__attribute__((always_inline)) static inline bool peek(const struct tower *tower,
-						       const struct layer_key *key, bool want_cas,
-						       const struct layer_allocator *allocator,
-						       struct layer_item *ret)
-{
-	const struct tower_layer *first = &tower->layers[0];
-	uint64_t followed = atomic_load_explicit(&tower->flushes, memory_order_relaxed);
-
-	ret->answer = LAYER_UNASKED;
-	ret->slot = slots_peek(tower->slots, key->hash, followed);
-	if (ret->slot != LAYER_SLOT_BUSY && first->ops->peek) {
-		ret->answer = first->ops->peek(first->layer, key, want_cas, allocator, ret);
-	}
-	return ret->answer == LAYER_HIT;
-}
-
 /* The clock takes as long as a hit does: that is taken away. */
 __attribute__((noinline, cold)) static bool peek_timed(const struct tower *tower,
 						       const struct layer_key *key, bool want_cas,
@@ -219,7 +203,7 @@ __attribute__((noinline, cold)) static bool peek_timed(const struct tower *tower
 {
 	int64_t before = clock_now_ns();
 	int64_t began = clock_now_ns();
-	bool hit = peek(tower, key, want_cas, allocator, ret);
+	bool hit = tower_peek_at(tower, key, want_cas, allocator, ret);
 	int64_t took = clock_now_ns() - began;
 
 	if (ret->answer != LAYER_UNASKED) {
@@ -229,13 +213,10 @@ __attribute__((noinline, cold)) static bool peek_timed(const struct tower *tower
 	return hit;
 }
 
-/* Timed, recorded, or both. */
-__attribute__((noinline)) static bool peek_watched(const struct tower *tower,
-						   const struct layer_key *key, bool want_cas,
-						   const struct layer_allocator *allocator,
-						   struct layer_item *ret)
+bool tower_peek_watched(const struct tower *tower, const struct layer_key *key, bool want_cas,
+			const struct layer_allocator *allocator, struct layer_item *ret)
 {
-	bool hit = timing_now.untimed ? peek(tower, key, want_cas, allocator, ret)
+	bool hit = timing_now.untimed ? tower_peek_at(tower, key, want_cas, allocator, ret)
 				      : peek_timed(tower, key, want_cas, allocator, ret);
 
 	if (hit && tower->recorder) {
@@ -244,25 +225,22 @@ __attribute__((noinline)) static bool peek_watched(const struct tower *tower,
 	return hit;
 }
 
-bool tower_peek(struct tower *tower, const struct layer_key *key, bool want_cas,
-		const struct layer_allocator *allocator, struct layer_item *ret)
-{
-	return timing_hit() ? peek_watched(tower, key, want_cas, allocator, ret)
-			    : peek(tower, key, want_cas, allocator, ret);
-}
-
 bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 {
 	const struct tower_layer *authority = &tower->layers[tower->authority];
-
 	bool peeked = batch->n_items == 1 && batch->items[0].answer == LAYER_MISS;
+	uint64_t followed;
 
 	tower_keep_up(tower);
+	followed = atomic_load_explicit(&tower->flushes, memory_order_relaxed);
 	batch->timed = timing_walk();
 	for (size_t i = 0; i < batch->n_items; i++) {
 		struct layer_item *item = &batch->items[i];
 
 		if (!peeked) {
+			item->slot = slots_peek(tower->slots, item->key.hash, followed);
+		}
+		if (item->slot == LAYER_SLOT_BUSY) {
 			item->slot = slots_load(tower->slots, item->key.hash);
 		}
 		item->layer = UINT8_MAX;

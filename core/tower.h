@@ -91,23 +91,13 @@ static inline bool tower_is_off(const struct tower *tower)
 }
 
 /*
- * A read of one key in the first layer, where nothing else is to be done before.
- * True: a hit, and *ret is as the layer's get() leaves an item but for key and
- * layer.  False: the read goes on with tower_read_begin().  Then the answer is
- * LAYER_MISS where the layer was asked, and slot is set; an item with these two is
- * not asked for there again.  Else it is LAYER_UNASKED, and nothing has happened.
- */
-bool tower_peek(struct tower *tower, const struct layer_key *key, bool want_cas,
-		const struct layer_allocator *allocator, struct layer_item *ret);
-
-/*
  * A read in two halves: begin asks the layers above the authority and sends
  * the authority its questions if it can be asked without waiting; end collects,
  * asks what is deeper, and fills the layers above.  False from begin: the
  * authority could not be asked, the batch's `program` says why, and end must
  * not follow.  Between the two the thread may do anything else.
  *
- * Items come in with key set and everything else zero, or, one alone, from tower_peek().
+ * Items come in with key set and everything else zero, or, one alone, from tower_peek() (peek.h).
  */
 bool tower_read_begin(struct tower *tower, struct layer_batch *batch);
 void tower_read_end(struct tower *tower, struct layer_batch *batch);

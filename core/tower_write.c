@@ -177,6 +177,9 @@ static void enter(struct tower *tower, struct layer_write *write, int64_t deadli
 	if (deep) {
 		deep->ops->announce(deep->layer, write);
 	}
+	if (tower->layers[0].ops->expect) {
+		tower->layers[0].ops->expect(tower->layers[0].layer, &write->key);
+	}
 	slots_enter(tower->slots, write->key.hash, deadline_ns, ret_ticket);
 	open_writes_add(tower->slots, ret_ticket);
 }

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/likely.h"
+
 struct layer_counters {
 #define COUNTER(name, help) _Atomic uint64_t name;
 #define GAUGE(name, help) _Atomic uint64_t name;
@@ -30,13 +32,30 @@ extern __thread size_t counter_stripe;
 
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t n)
 {
-	if (counter_stripe == 0) {
+	if (unlikely(counter_stripe == 0)) {
 		atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 		return;
 	}
 	counter = (_Atomic uint64_t *)((char *)counter + counter_stripe);
 	n += atomic_load_explicit(counter, memory_order_relaxed);
 	atomic_store_explicit(counter, n, memory_order_relaxed);
+}
+
+/* A hit of so many bytes: where hits are counted one by one, with one look at the stripe. */
+__attribute__((always_inline)) static inline void counter_hit(struct layer_counters *counters,
+							      uint64_t n_bytes)
+{
+	if (unlikely(counter_stripe == 0)) {
+		atomic_fetch_add_explicit(&counters->hits, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&counters->hit_bytes, n_bytes, memory_order_relaxed);
+		return;
+	}
+	counters = (struct layer_counters *)((char *)counters + counter_stripe);
+	n_bytes += atomic_load_explicit(&counters->hit_bytes, memory_order_relaxed);
+	atomic_store_explicit(&counters->hits,
+			      atomic_load_explicit(&counters->hits, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	atomic_store_explicit(&counters->hit_bytes, n_bytes, memory_order_relaxed);
 }
 
 static inline void gauge_set(_Atomic uint64_t *gauge, uint64_t n)

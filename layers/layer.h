@@ -232,6 +232,12 @@ struct layer_ops {
 			  const struct layer_write *write, const struct layer_item *item);
 
 	/*
+	 * Optional, LAYER_PRIVATE only: written() of this key will follow when memcached has
+	 * answered; until then the processor may fetch what it will look at.
+	 */
+	void (*expect)(const struct layer *layer, const struct layer_key *key);
+
+	/*
 	 * The authority answered a write and its slot was left.  Afterwards the
 	 * layer holds the new value or nothing under that key, never what was
 	 * there before.  LAYER_PRIVATE only.

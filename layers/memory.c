@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/likely.h"
 #include "layers/memory_match.h"
 #include "layers/memory_store.h"
 #include "layers/probes.h"
@@ -16,6 +17,7 @@
 
 /* A hit is a few hundred instructions, of which calls would be a tenth. */
 #define INLINE __attribute__((always_inline))
+#define COLD __attribute__((noinline, cold))
 
 /* A smaller table is in the processor's cache anyway, and mostly its entries. */
 #define PREFETCH_WORDS 65536
@@ -31,58 +33,82 @@ INLINE static inline bool is_entry_of(const struct layer *layer, uint64_t word,
 				      const struct layer_key *key, struct memory_found *ret)
 {
 	const struct memory_log *log = &layer->logs[memory_word_queue(word)];
-	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
-	uint64_t place = memory_log_place(memory_word_place(word), head);
+	uint64_t oldest = atomic_load_explicit(&log->head, memory_order_relaxed);
+	uint64_t place = memory_log_place(memory_word_place(word), oldest);
 	const char *bytes = memory_log_at(log, place);
 	uint64_t left = log->mask + 1 - (place & log->mask);
+	struct memory_head head;
+	size_t n_key;
+	size_t offset;
 
-	if (left < sizeof(ret->head)) {
+	if (unlikely(left < sizeof(head))) {
 		return false;
 	}
 	/* Where in these lines the value begins is known only when the head has come. */
 	__builtin_prefetch(bytes + CACHE_LINE);
 	__builtin_prefetch(bytes + (size_t)2 * CACHE_LINE);
-	racy_copy(&ret->head, bytes, sizeof(ret->head));
-	if (memory_n_key(&ret->head) != key->n_wire || ret->head.where != key->place ||
-	    ret->head.kind > MEMORY_ENTRY_WITH_CAS ||
-	    memory_key_offset(&ret->head) + memory_n_key(&ret->head) + ret->head.n_value > left) {
-		return false;
-	}
-	if (!racy_equal(bytes + memory_key_offset(&ret->head), key->wire, key->n_wire)) {
+	head = memory_head_read(bytes);
+	n_key = memory_n_key(&head);
+	offset = memory_key_offset(&head);
+	if (unlikely(n_key != key->n_wire || head.where != key->place ||
+		     memory_kind(&head) > MEMORY_ENTRY_WITH_CAS ||
+		     offset + n_key + memory_n_value(&head) > left ||
+		     !racy_equal(bytes + offset, key->wire, n_key))) {
 		return false;
 	}
 	ret->log = log;
 	ret->place = place;
+	ret->bytes = bytes;
+	ret->head = head;
 	ret->word = word;
-	return memory_log_holds(log, place);
+	return likely(memory_log_holds(log, place));
 }
 
-INLINE static inline bool find_among(const struct layer *layer, const struct memory_ways *ways,
-				     const struct layer_key *key, struct memory_found *ret)
+INLINE static inline bool is_entry_at(const struct layer *layer, const struct memory_ways *ways,
+				      _Atomic uint64_t *at, const struct layer_key *key,
+				      struct memory_found *ret)
 {
-	uint32_t matches = memory_matches(ways);
+	uint64_t word = atomic_load_explicit(at, memory_order_acquire);
 
+	ret->at = at;
+	return likely((word & MEMORY_WORD_TAG) == ways->tag && word) &&
+	       is_entry_of(layer, word, key, ret);
+}
+
+/* Among words that another key's tag is the same as. */
+COLD static bool find_further(const struct layer *layer, const struct memory_ways *ways,
+			      uint32_t matches, const struct layer_key *key,
+			      struct memory_found *ret)
+{
 	while (matches) {
-		_Atomic uint64_t *at = memory_match_take(ways, &matches);
-		uint64_t word = atomic_load_explicit(at, memory_order_acquire);
-
-		if ((word & MEMORY_WORD_TAG) == ways->tag && word &&
-		    is_entry_of(layer, word, key, ret)) {
-			ret->at = at;
+		if (is_entry_at(layer, ways, memory_match_take(ways, &matches), key, ret)) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* While words move to another table. */
-__attribute__((noinline, cold)) static bool find_before(const struct layer *layer,
-							const struct memory_table *before,
-							const struct layer_key *key,
-							struct memory_found *ret)
+COLD static bool find_among(const struct layer *layer, const struct memory_ways *ways,
+			    const struct layer_key *key, struct memory_found *ret)
 {
-	struct memory_ways ways = memory_table_ways(before, memory_hash(key));
+	return find_further(layer, ways, memory_matches(ways), key, ret);
+}
 
+/* Not the first of the words, or not in this table: words may be moving to it from another. */
+COLD static bool find_elsewhere(const struct layer *layer, uint32_t matches,
+				const struct layer_key *key, struct memory_found *ret)
+{
+	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
+	const struct memory_table *before;
+
+	if (find_further(layer, &ways, matches, key, ret)) {
+		return true;
+	}
+	before = memory_index_before(&layer->index);
+	if (before == NULL) {
+		return false;
+	}
+	ways = memory_table_ways(before, memory_hash(key));
 	return find_among(layer, &ways, key, ret);
 }
 
@@ -90,13 +116,22 @@ INLINE static inline bool find_inline(const struct layer *layer, const struct la
 				      struct memory_found *ret)
 {
 	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
-	const struct memory_table *before;
+	uint32_t matches = memory_matches(&ways);
+	struct memory_found further;
 
-	if (find_among(layer, &ways, key, ret)) {
+	if (likely(matches) &&
+	    likely(is_entry_at(layer, &ways, memory_match_take(&ways, &matches), key, ret))) {
 		return true;
 	}
-	before = memory_index_before(&layer->index);
-	return before && find_before(layer, before, key, ret);
+	if (likely(matches == 0) && likely(memory_index_before(&layer->index) == NULL)) {
+		return false;
+	}
+	/* Kept apart, so that most are in registers. */
+	if (!find_elsewhere(layer, matches, key, &further)) {
+		return false;
+	}
+	*ret = further;
+	return true;
 }
 
 static bool find(const struct layer *layer, const struct layer_key *key, struct memory_found *ret)
@@ -105,39 +140,40 @@ static bool find(const struct layer *layer, const struct layer_key *key, struct 
 }
 
 /* False where the program's memory is out, or the entry went meanwhile. */
-static inline bool answer(const struct memory_found *found, const struct layer_allocator *allocator,
-			  struct layer_item *item)
+INLINE static inline bool answer(const struct memory_found *found,
+				 const struct layer_allocator *allocator, struct layer_item *item)
 {
-	const struct memory_log *log = found->log;
 	const struct memory_head *head = &found->head;
-	const char *bytes = memory_log_at(log, found->place);
+	size_t n_value = memory_n_value(head);
+	bool has_cas = memory_kind(head) == MEMORY_ENTRY_WITH_CAS;
 	char *value = NULL;
 	uint64_t cas = 0;
 
-	if (head->n_value) {
-		value = allocator->alloc(allocator->owner, (size_t)head->n_value + 1);
-		if (value == NULL) {
+	if (likely(n_value)) {
+		value = allocator->alloc(allocator->owner, n_value + 1);
+		if (unlikely(value == NULL)) {
 			return false;
 		}
-		racy_copy(value, bytes + memory_key_offset(head) + memory_n_key(head),
-			  head->n_value);
-		value[head->n_value] = '\0';
+		racy_copy(value, found->bytes + memory_key_offset(head) + memory_n_key(head),
+			  n_value);
+		value[n_value] = '\0';
 	}
-	if (head->kind == MEMORY_ENTRY_WITH_CAS) {
-		racy_copy(&cas, bytes + sizeof(*head), sizeof(cas));
+	if (has_cas) {
+		cas = racy_word(found->bytes + sizeof(*head));
 	}
-	if (!memory_log_holds(log, found->place)) {
+	if (unlikely(!memory_log_holds(found->log, found->place))) {
 		allocator->free(allocator->owner, value);
 		return false;
 	}
 	if (fault_planted(FAULT_wrong_bytes) && value) {
-		value[head->n_value - 1] ^= 1;
+		value[n_value - 1] ^= 1;
 	}
 	item->value = value;
-	item->n_value = head->n_value;
-	item->flags = head->flags & (fault_planted(FAULT_wrong_flags) ? UINT16_MAX : UINT32_MAX);
+	item->n_value = n_value;
+	item->flags =
+		memory_flags(head) & (fault_planted(FAULT_wrong_flags) ? UINT16_MAX : UINT32_MAX);
 	item->cas = cas - (fault_planted(FAULT_stale_cas) ? 1 : 0);
-	item->has_cas = head->kind == MEMORY_ENTRY_WITH_CAS;
+	item->has_cas = has_cas;
 	item->deadline_ns = memory_deadline(head);
 	return true;
 }
@@ -200,36 +236,36 @@ static enum layer_answer memory_peek(struct layer *layer, const struct layer_key
 	struct memory_found found;
 	bool is_there = find_inline(layer, key, &found);
 
-	if (is_there && why_void(layer, &found, ret->slot)) {
+	if (likely(is_there) && unlikely(why_void(layer, &found, ret->slot))) {
 		return LAYER_UNASKED;
 	}
-	if (!is_there || (want_cas && found.head.kind != MEMORY_ENTRY_WITH_CAS)) {
+	if (unlikely(!is_there) ||
+	    (want_cas && memory_kind(&found.head) != MEMORY_ENTRY_WITH_CAS)) {
 		counter_add(&(*layer->counters)->misses, 1);
 		probe_miss(PROBE_MEMORY, key);
 		return LAYER_MISS;
 	}
 	/* Here the key is at hand, and behind the copy it would have to be kept for this. */
-	probe_hit(PROBE_MEMORY, key, found.head.n_value);
-	if (!answer(&found, allocator, ret)) {
+	probe_hit(PROBE_MEMORY, key, memory_n_value(&found.head));
+	if (unlikely(!answer(&found, allocator, ret))) {
 		return LAYER_UNASKED;
 	}
 	memory_word_use(found.at, found.word, layer->uses_max);
-	counter_add(&(*layer->counters)->hits, 1);
-	counter_add(&(*layer->counters)->hit_bytes, ret->n_value);
+	counter_hit(*layer->counters, ret->n_value);
 	return LAYER_HIT;
 }
 
 /* An entry that may answer under this slot's token; one that may not goes. */
-static bool find_fresh(struct layer *layer, const struct layer_key *key, uint64_t slot,
-		       struct memory_found *ret)
+INLINE static inline bool find_fresh(struct layer *layer, const struct layer_key *key,
+				     uint64_t slot, struct memory_found *ret)
 {
 	_Atomic uint64_t *why;
 
-	if (!find(layer, key, ret)) {
+	if (!find_inline(layer, key, ret)) {
 		return false;
 	}
 	why = why_void(layer, ret, slot);
-	if (why) {
+	if (unlikely(why)) {
 		if (why == &(*layer->counters)->invalidated) {
 			probe_invalidate(PROBE_MEMORY, key);
 		}
@@ -239,14 +275,15 @@ static bool find_fresh(struct layer *layer, const struct layer_key *key, uint64_
 	return why == NULL;
 }
 
-static bool get_one(struct layer *layer, struct layer_batch *batch, struct layer_item *item)
+INLINE static inline bool get_one(struct layer *layer, struct layer_batch *batch,
+				  struct layer_item *item)
 {
 	struct memory_found found;
 
 	if (!find_fresh(layer, &item->key, item->slot, &found)) {
 		return false;
 	}
-	if (batch->want_cas && found.head.kind != MEMORY_ENTRY_WITH_CAS) {
+	if (batch->want_cas && memory_kind(&found.head) != MEMORY_ENTRY_WITH_CAS) {
 		return false;
 	}
 	if (!batch->probe && !answer(&found, &batch->allocator, item)) {
@@ -323,6 +360,22 @@ static void memory_get(struct layer *layer, struct layer_batch *batch)
 	}
 }
 
+static void put_item_locked(struct layer *layer, const struct layer_item *item, int64_t now)
+{
+	const struct memory_offer offer = {
+		.key = &item->key,
+		.slot = item->slot,
+		.value = item->value,
+		.n_value = item->n_value,
+		.flags = item->flags,
+		.cas = item->cas,
+		.has_cas = item->has_cas,
+		.deadline_ns = item->deadline_ns,
+	};
+
+	put_locked(layer, &offer, now);
+}
+
 /* A chunk at a time under the lock, so that other threads get their turn. */
 static void memory_fill(struct layer *layer, const struct layer_batch *batch, uint8_t own)
 {
@@ -331,16 +384,6 @@ static void memory_fill(struct layer *layer, const struct layer_batch *batch, ui
 
 	for (size_t i = 0; i < batch->n_items; i++) {
 		const struct layer_item *item = &batch->items[i];
-		const struct memory_offer offer = {
-			.key = &item->key,
-			.slot = item->slot,
-			.value = item->value,
-			.n_value = item->n_value,
-			.flags = item->flags,
-			.cas = item->cas,
-			.has_cas = item->has_cas,
-			.deadline_ns = item->deadline_ns,
-		};
 
 		if (item->answer != LAYER_HIT || item->layer <= own ||
 		    item->slot == LAYER_SLOT_BUSY) {
@@ -355,12 +398,20 @@ static void memory_fill(struct layer *layer, const struct layer_batch *batch, ui
 		if (remembered_has(&layer->evicted, memory_hash(&item->key), item->slot, now)) {
 			counter_add(&(*layer->counters)->ghost_hits, 1);
 		}
-		put_locked(layer, &offer, now);
+		put_item_locked(layer, item, now);
 		n_put++;
 	}
 	if (n_put) {
 		lock_release(&layer->lock);
 	}
+}
+
+static void memory_expect(const struct layer *layer, const struct layer_key *key)
+{
+	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
+
+	__builtin_prefetch((const void *)ways.lines[0]);
+	__builtin_prefetch((const void *)ways.lines[1]);
 }
 
 static void memory_written(struct layer *layer, const struct layer_write *write)
@@ -514,6 +565,7 @@ const struct layer_ops memory_ops = {
 	.get = memory_get,
 	.peek = memory_peek,
 	.fill = memory_fill,
+	.expect = memory_expect,
 	.written = memory_written,
 	.flush = memory_flush,
 	.set_budget = memory_set_budget,

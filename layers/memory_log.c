@@ -60,19 +60,20 @@ uint64_t memory_log_head(const struct memory_log *log, uint64_t place, struct me
 		memset(ret, 0, sizeof(*ret));
 		memcpy(ret, memory_log_at(log, place), left);
 	}
-	return ret->kind == MEMORY_FILLER ? (uint64_t)ret->n_value * MEMORY_UNIT
-					  : memory_log_size(memory_n_key(ret), ret->n_value,
-							    ret->kind == MEMORY_ENTRY_WITH_CAS);
+	return memory_kind(ret) == MEMORY_FILLER
+		       ? memory_n_value(ret) * MEMORY_UNIT
+		       : memory_log_size(memory_n_key(ret), memory_n_value(ret),
+					 memory_kind(ret) == MEMORY_ENTRY_WITH_CAS);
 }
 
 void memory_log_void(struct memory_log *log, uint64_t place, uint64_t size)
 {
-	const struct memory_head filler = {
-		.kind = MEMORY_FILLER,
-		.n_value = (uint32_t)(size / MEMORY_UNIT) & (MEMORY_VALUE_LIMIT - 1),
-	};
+	char *bytes = log->ring + (place & log->mask);
+	struct memory_head head = { .what = racy_word(bytes) };
 
-	racy_write(log->ring + (place & log->mask), &filler, offsetof(struct memory_head, flags));
+	/* The flags stay, for those who are reading. */
+	head.what = memory_what(MEMORY_FILLER, size / MEMORY_UNIT, memory_flags(&head));
+	racy_write(bytes, &head.what, sizeof(head.what));
 }
 
 /* What is left up to the ring's end. */

@@ -43,18 +43,51 @@ enum memory_kind {
 /* An entry's value is shorter than this. */
 #define MEMORY_VALUE_LIMIT (UINT32_C(1) << 30)
 
-/* Before an entry's bytes: its CAS id where it has one, its key, its value. */
+/*
+ * Before an entry's bytes: its CAS id where it has one, its key, its value.  In words, so
+ * that a reader has it in registers.
+ */
 struct memory_head {
-	/* A filler has no more than these four bytes, and its n_value counts units. */
-	uint32_t kind : 2;
-	uint32_t n_value : 30;
-	uint32_t flags;
+	uint64_t what; /* from the lowest bit: 2 kind, 30 size of the value, 32 flags */
 	uint64_t deadline_and_key;
 	uint64_t where; /* the item's place: server and encoding key */
 	uint64_t slot;
 };
 
 _Static_assert(sizeof(struct memory_head) == 32, "what an entry costs");
+
+/* Of a filler, which has no more than this word: its size in units. */
+static inline uint64_t memory_what(enum memory_kind kind, size_t n_value, uint32_t flags)
+{
+	return (uint64_t)flags << 32 | (uint64_t)n_value << 2 | kind;
+}
+
+/* Of what lies there now, which somebody may be overwriting. */
+static inline struct memory_head memory_head_read(const char *bytes)
+{
+	return (struct memory_head){
+		.what = racy_word(bytes),
+		.deadline_and_key =
+			racy_word(bytes + offsetof(struct memory_head, deadline_and_key)),
+		.where = racy_word(bytes + offsetof(struct memory_head, where)),
+		.slot = racy_word(bytes + offsetof(struct memory_head, slot)),
+	};
+}
+
+static inline enum memory_kind memory_kind(const struct memory_head *head)
+{
+	return (enum memory_kind)(head->what & 3);
+}
+
+static inline size_t memory_n_value(const struct memory_head *head)
+{
+	return head->what >> 2 & (MEMORY_VALUE_LIMIT - 1);
+}
+
+static inline uint32_t memory_flags(const struct memory_head *head)
+{
+	return (uint32_t)(head->what >> 32);
+}
 
 /* Of a deadline above MEMORY_DEADLINE_STEP, or CLOCK_NEVER, and a key of 1 to 250 bytes. */
 static inline uint64_t memory_deadline_and_key(int64_t deadline_ns, size_t n_key)
@@ -76,10 +109,11 @@ static inline size_t memory_n_key(const struct memory_head *head)
 	return head->deadline_and_key & (MEMORY_DEADLINE_STEP - 1);
 }
 
-/* Where the key begins. */
+/* Where an entry's key begins. */
 static inline size_t memory_key_offset(const struct memory_head *head)
 {
-	return sizeof(*head) + (head->kind == MEMORY_ENTRY_WITH_CAS ? sizeof(uint64_t) : 0);
+	_Static_assert(MEMORY_ENTRY == 0 && MEMORY_ENTRY_WITH_CAS == 1, "the bit that counts");
+	return sizeof(*head) + (head->what & 1) * sizeof(uint64_t);
 }
 
 struct memory_log {
@@ -89,7 +123,8 @@ struct memory_log {
 	uint64_t tail;
 	uint64_t released; /* pages before it have been given back; a multiple of page */
 	uint64_t page;
-	uint64_t piece; /* so much goes back at a time */
+	uint64_t piece;	 /* so much goes back at a time */
+	uint64_t unused; /* a reader finds the log of a queue by shifting */
 };
 
 /* A ring for at least `limit` bytes.  False where memory is out. */

@@ -116,7 +116,7 @@ static void pass_locked(struct layer *layer, unsigned queue, bool crowded, struc
 	_Atomic uint64_t *at = NULL;
 	bool may_move = moves->n_entries && moves->n_bytes >= size;
 
-	if (head.kind != MEMORY_FILLER) {
+	if (memory_kind(&head) != MEMORY_FILLER) {
 		value.hash = memory_entry_hash(&head, memory_log_at(log, place));
 		at = memory_word_at(layer, value.hash, queue, place);
 	}
@@ -274,7 +274,7 @@ static void sweep_locked(struct layer *layer, unsigned queue, int64_t now)
 	uint64_t place = layer->swept[queue];
 
 	for (unsigned i = 0; i < SWEEP_ENTRIES; i++) {
-		struct memory_found found;
+		struct memory_found found = { .log = log };
 		uint64_t size;
 
 		if (place < head_place || place >= log->tail) {
@@ -284,8 +284,8 @@ static void sweep_locked(struct layer *layer, unsigned queue, int64_t now)
 			break;
 		}
 		size = memory_log_head(log, place, &found.head);
-		if (found.head.kind != MEMORY_FILLER && memory_deadline(&found.head) <= now) {
-			found.log = log;
+		if (memory_kind(&found.head) != MEMORY_FILLER &&
+		    memory_deadline(&found.head) <= now) {
 			found.place = place;
 			found.at = memory_word_at(
 				layer, memory_entry_hash(&found.head, memory_log_at(log, place)),
@@ -299,6 +299,8 @@ static void sweep_locked(struct layer *layer, unsigned queue, int64_t now)
 		place += size;
 	}
 	layer->swept[queue] = place;
+	/* For the next sweep. */
+	__builtin_prefetch(memory_log_at(log, place));
 }
 
 /* Room of the dead goes back where they are many, though nobody asks for it. */

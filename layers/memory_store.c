@@ -12,8 +12,7 @@
 
 uint64_t memory_entry_hash(const struct memory_head *head, const char *bytes)
 {
-	return hash_mix(hash_bytes(bytes + memory_key_offset(head), memory_n_key(head)),
-			head->where);
+	return hash_bytes(bytes + memory_key_offset(head), memory_n_key(head)) ^ head->where;
 }
 
 /* The way that holds this word, whatever its uses. */
@@ -88,8 +87,8 @@ void memory_evict_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t siz
 
 static uint64_t found_size(const struct memory_found *found)
 {
-	return memory_log_size(memory_n_key(&found->head), found->head.n_value,
-			       found->head.kind == MEMORY_ENTRY_WITH_CAS);
+	return memory_log_size(memory_n_key(&found->head), memory_n_value(&found->head),
+			       memory_kind(&found->head) == MEMORY_ENTRY_WITH_CAS);
 }
 
 void memory_drop_locked(struct layer *layer, const struct memory_found *found)
@@ -260,9 +259,8 @@ static void write_entry(struct memory_log *log, uint64_t place, const struct mem
 			int64_t deadline_ns)
 {
 	const struct memory_head head = {
-		.kind = offer->has_cas ? MEMORY_ENTRY_WITH_CAS : MEMORY_ENTRY,
-		.n_value = (uint32_t)offer->n_value & (MEMORY_VALUE_LIMIT - 1),
-		.flags = offer->flags,
+		.what = memory_what(offer->has_cas ? MEMORY_ENTRY_WITH_CAS : MEMORY_ENTRY,
+				    offer->n_value, offer->flags),
 		.deadline_and_key = memory_deadline_and_key(deadline_ns, offer->key->n_wire),
 		.where = offer->key->place,
 		.slot = offer->slot,

@@ -49,6 +49,7 @@ struct layer {
 struct memory_found {
 	const struct memory_log *log;
 	uint64_t place;
+	const char *bytes; /* what lies there; for readers */
 	struct memory_head head;
 	_Atomic uint64_t *at;
 	uint64_t word;
@@ -66,9 +67,10 @@ struct memory_offer {
 	int64_t deadline_ns;
 };
 
+/* Both are hashes, so that nothing more need be mixed. */
 static inline uint64_t memory_hash(const struct layer_key *key)
 {
-	return hash_mix(key->hash, key->place);
+	return key->hash ^ key->place;
 }
 
 /* The hash of an entry in a log; its key is hashed again. */

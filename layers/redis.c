@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "layers/redis_absent.h"
 #include "layers/redis_read.h"
 #include "layers/redis_session.h"
 #include "layers/redis_url.h"
@@ -98,6 +99,7 @@ static void redis_close(struct layer **layer)
 		}
 		redis_places_free(&old->places);
 		free(old->writes);
+		free(old->absent);
 		free(old);
 	}
 }
@@ -206,7 +208,8 @@ struct layer *redis_open(const struct redis_options *options, void *shared,
 	layer->places.aliases = strdup(options->alias ? options->alias : "");
 	layer->counters = counters;
 	layer->writes = calloc(REDIS_WRITES_MAX, sizeof(*layer->writes));
-	if (layer->writes && layer->places.aliases) {
+	layer->absent = calloc(1, sizeof(*layer->absent));
+	if (layer->writes && layer->absent && layer->places.aliases) {
 		layer->pool = redis_pool_open(options, layer->shared, counters, ret_why);
 	}
 	if (layer->pool == NULL || !open_replicas(layer, options, ret_why)) {

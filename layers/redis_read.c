@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "layers/envelope.h"
 #include "layers/probes.h"
+#include "layers/redis_absent.h"
 #include "layers/redis_session.h"
 
 /* Items in one MGET, and in one pipeline, between which others have their turn. */
@@ -255,6 +256,12 @@ static bool take_place(struct reading *reading, const struct redis_wire_reply *r
 	return answer != REDIS_PLACE_NONSENSE;
 }
 
+static void count_miss(struct layer_counters *counters, const struct layer_item *item)
+{
+	probe_miss(PROBE_REDIS, &item->key);
+	counter_add(&counters->misses, 1);
+}
+
 static bool take_reading(void *owner, const struct redis_wire_reply *reply)
 {
 	struct reading *reading = owner;
@@ -275,6 +282,9 @@ static bool take_reading(void *owner, const struct redis_wire_reply *reply)
 	at = place_of(reading, item);
 	if (reply->element % 2 == 0) {
 		take_record(reading, item, at, reply);
+		if (reply->type == REDIS_WIRE_NIL && at->is_same && !reading->is_replica) {
+			redis_absent_note(reading->session.layer->absent, item);
+		}
 		reading->at--;
 		return true;
 	}
@@ -289,8 +299,7 @@ static bool take_reading(void *owner, const struct redis_wire_reply *reply)
 		probe_hit(PROBE_REDIS, &item->key, item->n_value);
 		counter_add(&counters->hits, 1);
 	} else {
-		probe_miss(PROBE_REDIS, &item->key);
-		counter_add(&counters->misses, 1);
+		count_miss(counters, item);
 	}
 	return true;
 }
@@ -401,6 +410,24 @@ static bool has_candidates(const struct layer_batch *batch)
 	return false;
 }
 
+/* Known to be nowhere: nothing need be asked.  One that is not, and all are asked. */
+static bool are_absent(struct layer *layer, const struct layer_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_items; i++) {
+		const struct layer_item *item = &batch->items[i];
+
+		if (is_candidate(item) && !redis_absent_knows(layer->absent, item)) {
+			return false;
+		}
+	}
+	for (size_t i = 0; i < batch->n_items; i++) {
+		if (is_candidate(&batch->items[i])) {
+			count_miss(*layer->counters, &batch->items[i]);
+		}
+	}
+	return true;
+}
+
 /* Where nobody else has just begun a new generation, or nobody may yet: not now. */
 static void say_untrusted_down(struct reading *reading)
 {
@@ -454,7 +481,8 @@ void redis_read(struct layer *layer, struct layer_batch *batch)
 	struct reading reading = { .batch = batch };
 	enum redis_wire_status status = REDIS_WIRE_OK;
 
-	if (!has_candidates(batch) || (layer->n_replicas && read_replica(layer, batch))) {
+	if (!has_candidates(batch) || are_absent(layer, batch) ||
+	    (layer->n_replicas && read_replica(layer, batch))) {
 		return;
 	}
 	/* Beginning a session marks what is unmarked, if nobody else does. */

@@ -28,7 +28,8 @@
 
 #define REDIS_REPLICAS_MAX 16
 
-struct redis_write; /* redis_write.h */
+struct redis_write;  /* redis_write.h */
+struct redis_absent; /* redis_absent.h */
 
 struct layer {
 	struct redis_options options; /* its strings are not kept */
@@ -39,8 +40,9 @@ struct layer {
 	struct redis_pool *replicas[REDIS_REPLICAS_MAX];
 	unsigned n_replicas;
 	struct layer_counters **counters;
-	_Atomic uint64_t process;   /* process_pack(); 0: not asked for yet */
-	struct redis_write *writes; /* REDIS_WRITES_MAX of them; owned */
+	_Atomic uint64_t process;    /* process_pack(); 0: not asked for yet */
+	struct redis_write *writes;  /* REDIS_WRITES_MAX of them; owned */
+	struct redis_absent *absent; /* owned; untouched parts cost no memory */
 };
 
 struct redis_session {

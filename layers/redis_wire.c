@@ -1,10 +1,8 @@
 #include "layers/redis_wire.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +15,8 @@
 #include "base/clock.h"
 #include "base/digits.h"
 #include "base/quiet.h"
+#include "layers/redis_socket.h"
+#include "layers/redis_way.h"
 
 #define CHUNK_BYTES 16384
 
@@ -42,6 +42,7 @@ struct redis_wire {
 	size_t widest;	  /* of the reader's buffer, this exchange */
 	size_t received;  /* this exchange */
 	size_t n_replies; /* this exchange, owed ones included */
+	struct redis_way way;
 	redis_wire_reply_fn take;
 	void *owner;
 	enum redis_wire_status status; /* of this exchange */
@@ -67,73 +68,6 @@ void redis_wire_drop(struct redis_wire *wire)
 	if (closes) {
 		close(fd);
 	}
-}
-
-static enum redis_wire_status wait_for(int fd, short events, int64_t deadline_ns, short *ret_ready)
-{
-	struct pollfd wanted = { .fd = fd, .events = events };
-
-	for (;;) {
-		int64_t left = deadline_ns - clock_now_ns();
-		struct timespec limit;
-		int n;
-
-		if (left <= 0) {
-			return REDIS_WIRE_TIMEOUT;
-		}
-		limit.tv_sec = left / CLOCK_NS_PER_S;
-		limit.tv_nsec = left % CLOCK_NS_PER_S;
-		n = ppoll(&wanted, 1, &limit, NULL);
-		if (n > 0) {
-			*ret_ready = wanted.revents;
-			return REDIS_WIRE_OK;
-		}
-		if (n < 0 && errno != EINTR) {
-			return REDIS_WIRE_CLOSED;
-		}
-	}
-}
-
-/* -1 where it cannot be had.  Never 0 to 2, on which a host may print after closing them. */
-static int socket_open(int family)
-{
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int moved, on = 1;
-
-	if (fd >= 0 && fd <= STDERR_FILENO) {
-		moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-		close(fd);
-		fd = moved;
-	}
-	if (fd >= 0 && family != AF_UNIX) {
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	}
-	return fd;
-}
-
-static enum redis_wire_status socket_connect(int fd, const struct sockaddr *address,
-					     socklen_t n_address, int64_t deadline_ns)
-{
-	enum redis_wire_status status;
-	int error = 0;
-	socklen_t n = sizeof(error);
-	short ready;
-
-	if (connect(fd, address, n_address) == 0) {
-		return REDIS_WIRE_OK;
-	}
-	/* Interrupted, it goes on by itself.  EAGAIN: a unix socket's queue is full. */
-	if (errno != EINPROGRESS && errno != EINTR) {
-		return REDIS_WIRE_UNREACHABLE;
-	}
-	status = wait_for(fd, POLLOUT, deadline_ns, &ready);
-	if (status != REDIS_WIRE_OK) {
-		return status;
-	}
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0 || error != 0) {
-		return REDIS_WIRE_UNREACHABLE;
-	}
-	return REDIS_WIRE_OK;
 }
 
 /*
@@ -282,13 +216,13 @@ enum redis_wire_status redis_wire_open(struct redis_wire **ret_wire, const struc
 	wire->max_reply_bytes = max_reply_bytes;
 	wire->fd = -1;
 	if (reader_open(wire)) {
-		wire->fd = socket_open(address->sa_family);
+		wire->fd = redis_socket_open(address->sa_family);
 		if (wire->fd < 0 || fstat(wire->fd, &info) != 0) {
 			status = REDIS_WIRE_UNREACHABLE;
 		} else {
 			wire->device = info.st_dev;
 			wire->inode = info.st_ino;
-			status = socket_connect(wire->fd, address, n_address, deadline_ns);
+			status = redis_socket_connect(wire->fd, address, n_address, deadline_ns);
 		}
 	}
 	if (status != REDIS_WIRE_OK) {
@@ -460,6 +394,24 @@ static enum redis_wire_status receive_some(struct redis_wire *wire)
 	return parse(wire);
 }
 
+/* See redis_way.h. */
+static enum redis_wire_status give_way(struct redis_wire *wire)
+{
+	int64_t begun = clock_now_ns();
+	enum redis_wire_status status;
+
+	if (!redis_way_pays(&wire->way, begun)) {
+		return REDIS_WIRE_OK;
+	}
+	status = receive_some(wire);
+	if (status == REDIS_WIRE_OK && wire->received == 0) {
+		sched_yield();
+		status = receive_some(wire);
+		redis_way_given(&wire->way, wire->received > 0, begun, clock_now_ns());
+	}
+	return status;
+}
+
 /*
  * Reads while it writes: the other side may stop reading until we do.  What has
  * come already is taken even where the deadline is over.
@@ -471,6 +423,9 @@ static enum redis_wire_status talk(struct redis_wire *wire, int64_t deadline_ns)
 
 	if (wire->n_sent < wire->n_out) {
 		status = send_some(wire);
+		if (status == REDIS_WIRE_OK && wire->n_sent == wire->n_out) {
+			status = give_way(wire);
+		}
 	} else if (n_expected) {
 		status = receive_some(wire);
 	}
@@ -478,7 +433,8 @@ static enum redis_wire_status talk(struct redis_wire *wire, int64_t deadline_ns)
 		short writing = wire->n_sent < wire->n_out ? POLLOUT : 0;
 		short ready = 0;
 
-		status = wait_for(wire->fd, (short)(POLLIN | writing), deadline_ns, &ready);
+		status =
+			redis_socket_wait(wire->fd, (short)(POLLIN | writing), deadline_ns, &ready);
 		if (status == REDIS_WIRE_OK && (ready & writing)) {
 			status = send_some(wire);
 		}
@@ -568,7 +524,7 @@ enum redis_wire_status redis_wire_post(struct redis_wire *wire, int64_t deadline
 		status = send_some(wire);
 	}
 	while (status == REDIS_WIRE_OK && wire->n_sent < wire->n_out) {
-		status = wait_for(wire->fd, POLLOUT, deadline_ns, &ready);
+		status = redis_socket_wait(wire->fd, POLLOUT, deadline_ns, &ready);
 		if (status == REDIS_WIRE_OK) {
 			status = send_some(wire);
 		}

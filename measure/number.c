@@ -95,6 +95,18 @@ bool number_count(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
 	return true;
 }
 
+bool number_port(const char *text, unsigned min, unsigned *ret)
+{
+	uint64_t port;
+
+	if (strspn(text, "0123456789") != strlen(text) ||
+	    !number_count(text, min, UINT16_MAX, &port)) {
+		return false;
+	}
+	*ret = (unsigned)port;
+	return true;
+}
+
 bool number_time_ns(const char *text, int64_t min_ns, int64_t max_ns, int64_t *ret)
 {
 	static const struct unit units[] = {

@@ -12,6 +12,9 @@
 /* Digits with K, M or G (powers of 1024) behind them; min and max included. */
 bool number_count(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
 
+/* Digits alone: the number of a port, min to 65535. */
+bool number_port(const char *text, unsigned min, unsigned *ret);
+
 /* 1.5, .5, 2; neither signs nor exponents. */
 bool number_real(const char *text, double min, double max, double *ret);
 

@@ -91,7 +91,9 @@ bool run_domain_open(struct run_domain *domain, const struct run_domain_options 
 	    !set(&domain->config, "stats.enabled", "yes") ||
 	    !set(&domain->config, "stats.path", "") ||
 	    !set(&domain->config, "coherence.path", "") ||
-	    (options->redis && !set(&domain->config, "redis.url", options->redis))) {
+	    (options->redis && !set(&domain->config, "redis.url", options->redis)) ||
+	    (options->redis_namespace &&
+	     !set(&domain->config, "redis.namespace", options->redis_namespace))) {
 		errno = EINVAL;
 		return false;
 	}

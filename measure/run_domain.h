@@ -14,10 +14,11 @@
 
 struct run_domain_options {
 	const struct candidate *candidate;
-	unsigned number;     /* of the run */
-	const char *redis;   /* url; NULL: that of the configuration */
-	const char *folder;  /* for a file */
-	const char *library; /* that is preloaded */
+	unsigned number;	     /* of the run */
+	const char *redis;	     /* url; NULL: that of the configuration */
+	const char *redis_namespace; /* NULL: that of the configuration */
+	const char *folder;	     /* for a file */
+	const char *library;	     /* that is preloaded */
 };
 
 struct run_domain {

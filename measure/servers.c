@@ -15,8 +15,8 @@
 #include "measure/child.h"
 
 #define START_NS (20 * CLOCK_NS_PER_S) /* patience with a loaded machine */
+#define ANSWER_S 5
 #define STEP_MS 5
-#define VERSION_MAX 32
 #define ENVIRONMENT_MAX 512
 
 bool servers_open(struct servers *servers)
@@ -61,34 +61,54 @@ static void last_words(const struct servers *servers, char *ret, size_t n)
 	}
 }
 
-/*
- * What stands behind `expected` in the answer, up to the end of the line.  ret_rest has 32
- * bytes.  False where the answer does not have it.
- */
-static bool ask(const char *socket_path, const char *question, const char *expected, char *ret_rest)
+struct server {
+	const char *name;
+	const char *const *words;
+	const char *socket;
+	const char *question;
+	const char *expected; /* behind it is the version */
+	pid_t *pid;
+	char *version;
+};
+
+bool servers_ask(const struct sockaddr *address, socklen_t n_address, const char *question,
+		 const char *expected, char *ret_rest)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct pollfd wait = { .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
-			       .events = POLLIN };
+	const struct timeval patience = { .tv_sec = ANSWER_S };
 	char answer[512] = "";
 	char *rest = NULL;
+	ssize_t n = -1;
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int why;
 
-	if (wait.fd < 0) {
+	if (fd < 0) {
 		return false;
 	}
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
-	if (connect(wait.fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
-	    send(wait.fd, question, strlen(question), MSG_NOSIGNAL) > 0 &&
-	    poll(&wait, 1, 1000) == 1) {
-		rest = recv(wait.fd, answer, sizeof(answer) - 1, 0) > 0 ? strstr(answer, expected)
-									: NULL;
+	/* That to send binds connect(), too. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (connect(fd, address, n_address) == 0 &&
+	    send(fd, question, strlen(question), MSG_NOSIGNAL) > 0) {
+		n = recv(fd, answer, sizeof(answer) - 1, 0);
+		rest = n > 0 ? strstr(answer, expected) : NULL;
 	}
-	close(wait.fd);
+	why = n >= 0 ? 0 : errno;
+	close(fd);
+	errno = why == EINPROGRESS || why == EAGAIN ? ETIMEDOUT : why;
 	if (rest) {
 		rest += strlen(expected);
-		snprintf(ret_rest, VERSION_MAX, "%.*s", (int)strcspn(rest, "\r\n"), rest);
+		snprintf(ret_rest, SERVERS_VERSION_MAX, "%.*s", (int)strcspn(rest, "\r\n"), rest);
 	}
 	return rest != NULL;
+}
+
+static bool ask(const struct server *server)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", server->socket);
+	return servers_ask((const struct sockaddr *)&address, sizeof(address), server->question,
+			   server->expected, server->version);
 }
 
 /* Ours, without anything preloaded. */
@@ -103,16 +123,6 @@ static void server_environment(char **ret)
 	}
 	ret[n] = NULL;
 }
-
-struct server {
-	const char *name;
-	const char *const *words;
-	const char *socket;
-	const char *question;
-	const char *expected; /* behind it is the version */
-	pid_t *pid;
-	char *version;
-};
 
 static bool start(const struct servers *servers, const struct server *server,
 		  const volatile sig_atomic_t *interrupted, char *ret_why)
@@ -133,7 +143,7 @@ static bool start(const struct servers *servers, const struct server *server,
 		return false;
 	}
 	while (clock_now_ns() < give_up && !*interrupted) {
-		if (ask(server->socket, server->question, server->expected, server->version)) {
+		if (ask(server)) {
 			return true;
 		}
 		if (child_ended(server->pid, &status)) {

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "measure/child.h"
+#include "measure/given.h"
 #include "measure/run_domain.h"
 #include "measure/servers.h"
 
@@ -28,6 +29,7 @@ struct run {
 	int64_t phase_begun_ns;
 	char servers[BOARD_SERVERS_MAX];
 	char redis[CONFIG_TEXT_MAX];
+	char prefix[BOARD_PREFIX_MAX]; /* of its keys on servers of somebody else's */
 	struct run_domain domain;
 	struct board *board;
 	int board_fd;
@@ -175,14 +177,8 @@ static bool make_board(struct run *run)
 		return false;
 	}
 	snprintf(run->board->servers, sizeof(run->board->servers), "%s", run->servers);
-	if (options->servers) {
-		/* Nothing of another run, or of anybody else, is to be found under it. */
-		snprintf(run->board->prefix, sizeof(run->board->prefix),
-			 "tower-bench-%" PRIx64 "-%lx-%u:", (uint64_t)clock_wall_ms(),
-			 (long)getpid(), run->number);
-	} else {
-		snprintf(run->board->prefix, sizeof(run->board->prefix), "bench:");
-	}
+	snprintf(run->board->prefix, sizeof(run->board->prefix), "%s",
+		 options->servers ? run->prefix : "bench:");
 	run->board->clears = options->servers != NULL;
 	run->board->binary = options->binary;
 	run->board->run_ns = options->run_ns;
@@ -224,6 +220,9 @@ static void subtract(struct stats_layer_values *layers, const struct stats_layer
 
 static void collect(struct run *run, struct session_run *ret)
 {
+	if (atomic_load(&run->board->has_error)) {
+		memcpy(ret->error, run->board->error, sizeof(ret->error));
+	}
 	for (unsigned i = 0; i < run->board->n_threads; i++) {
 		const struct board_thread *thread = board_thread(run->board, i);
 		const uint64_t *from = (const uint64_t *)&thread->counts;
@@ -293,6 +292,7 @@ static enum session_status run_once(struct run *run, struct servers *servers,
 		.candidate = run->candidate,
 		.number = run->number,
 		.redis = candidate_has_redis(run->candidate) ? run->redis : NULL,
+		.redis_namespace = run->options->redis ? run->prefix : NULL,
 		.folder = servers->folder,
 		.library = run->options->library,
 	};
@@ -317,6 +317,9 @@ static enum session_status run_once(struct run *run, struct servers *servers,
 		       sizeof(run->session->libmemcached));
 		board_close(&run->board);
 		close(run->board_fd);
+	}
+	if (run->options->redis && candidate_has_redis(run->candidate)) {
+		given_forget(&run->domain.config, run->servers);
 	}
 	run_domain_close(&run->domain);
 	servers_stop(servers);
@@ -364,6 +367,10 @@ static enum session_status run_all(const struct session_options *options, struct
 				.session = session,
 				.why = ret_why,
 			};
+			/* Nothing of another run, or of anybody else, is to be found under it. */
+			snprintf(run->prefix, sizeof(run->prefix),
+				 "tower-bench-%" PRIx64 "-%lx-%u:", (uint64_t)clock_wall_ms(),
+				 (long)getpid(), number);
 			number++;
 			status = run_once(run, servers, &session->runs[h * options->n_repeats + r]);
 		}

@@ -58,7 +58,8 @@ struct session_run {
 	struct board_counts counts;
 	struct latency_values latencies[BOARD_CALLS];
 	struct latency_values slices[BOARD_SLICES];
-	double own_ns; /* of the driver, mean over the threads */
+	char error[BOARD_ERROR_MAX]; /* the first call that failed; empty: none did */
+	double own_ns;		     /* of the driver, mean over the threads */
 	/* What the layers counted meanwhile; zero for plain. */
 	struct stats_layer_values layers[STATS_LAYERS_MAX];
 };

@@ -77,6 +77,9 @@ void summary_make(const struct session *session, unsigned candidate, int64_t run
 			shares[i][r] = of_run[i];
 		}
 		add_counts(&ret->counts, &run->counts);
+		if (!ret->error && run->counts.errors && run->error[0]) {
+			ret->error = run->error;
+		}
 		ret->own_ns += run->own_ns / session->n_repeats;
 		for (unsigned i = 0; i < BOARD_SLICES; i++) {
 			latency_add(&ret->slices[i], &run->slices[i]);

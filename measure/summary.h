@@ -36,6 +36,7 @@ struct summary {
 	struct summary_call calls[BOARD_CALLS];
 	struct latency_values slices[BOARD_SLICES]; /* all calls, over the measured time */
 	struct board_counts counts;
+	const char *error; /* the first call that failed, of the session; NULL: not known */
 	double own_ns;
 };
 

@@ -19,10 +19,11 @@
 
 #define WORKLOAD_KEYS_MAX (64U << 20)
 #define WORKLOAD_RANGES_MAX 32
-#define WORKLOAD_WIDTH_MAX 1000	      /* keys of one mget */
-#define WORKLOAD_VALUE_MAX (1U << 20) /* bytes; memcached's own limit by default */
-#define WORKLOAD_WHY_MAX 256	      /* bytes of an error, NUL included */
-#define WORKLOAD_EXPIRY_MAX 2592000   /* seconds; more would be a date to memcached */
+#define WORKLOAD_WIDTH_MAX 1000 /* keys of one mget */
+/* Bytes; memcached's own limit by default is 1 MiB with the key and what an item costs. */
+#define WORKLOAD_VALUE_MAX ((1U << 20) - 1024)
+#define WORKLOAD_WHY_MAX 256	    /* bytes of an error, NUL included */
+#define WORKLOAD_EXPIRY_MAX 2592000 /* seconds; more would be a date to memcached */
 
 enum workload_popularity {
 	WORKLOAD_UNIFORM,

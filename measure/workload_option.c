@@ -103,7 +103,7 @@ static bool set_hot(struct workload *workload, char *text)
 	char *requests = cut_at(text, ':');
 	char *every = requests ? cut_at(requests, ':') : NULL;
 
-	return every && number_share(text, &workload->hot_keys) &&
+	return every && number_share(text, &workload->hot_keys) && workload->hot_keys > 0 &&
 	       number_share(requests, &workload->hot_requests) &&
 	       number_time_ns(every, 1, INT64_MAX / 2, &workload->hot_every_ns);
 }
@@ -171,7 +171,7 @@ static bool set_mix(struct workload *workload, const char *value, char *ret_why)
 		while (i < WORKLOAD_OPERATIONS && strcmp(word, workload_operation_names[i]) != 0) {
 			i++;
 		}
-		if (i == WORKLOAD_OPERATIONS || !weight ||
+		if (i == WORKLOAD_OPERATIONS || !weight || weights[i] > 0 ||
 		    !number_real(weight, 0, 1e9, &weights[i])) {
 			sum = 0;
 			break;

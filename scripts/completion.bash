@@ -19,8 +19,13 @@ _tower_words() {
 	echo --help
 }
 
+# What stands behind an option in the usage: FILE, N, gets|writes; nothing where it has no value.
+_tower_value() {
+	"$1" "$2" --help 2>/dev/null | sed '/^$/q' | grep -oE -e "$3[ =][[]?[A-Za-z|]+" | head -n 1 | sed 's/^[^ =]*.//'
+}
+
 _tower() {
-	local tower=$1 word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+	local tower=$1 value word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=${COMP_WORDS[1]} i
 
 	COMPREPLY=()
@@ -41,7 +46,7 @@ _tower() {
 		compopt -o nospace 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -W "$(_tower_keys "$tower")" -- "$word")
 		;;
-	-c | --output | --trace | --html)
+	-c)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		;;
 	--hierarchy)
@@ -50,6 +55,14 @@ _tower() {
 		;;
 	--layer)
 		mapfile -t COMPREPLY < <(compgen -W 'memory memcached redis' -- "$word")
+		;;
+	--*)
+		value=$(_tower_value "$tower" "$command" "$before")
+		case $value in
+		FILE) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+		*'|'*) mapfile -t COMPREPLY < <(compgen -W "${value//|/ }" -- "$word") ;;
+		'') mapfile -t COMPREPLY < <(compgen -W "$(_tower_words "$tower" "$command") -c -o" -- "$word") ;;
+		esac
 		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W "$(_tower_words "$tower" "$command") -c -o" -- "$word")

@@ -2,7 +2,8 @@
 # Private servers for shell scripts, which source this file.
 #
 # They listen on a unix socket only, write nothing to disk, and end with the
-# shell that started them, however that ends.
+# shell that started them, however that ends.  $REDIS_SERVER is another program
+# to be Redis.
 
 # Waits until the command says yes, for at most 20 s while process $1 lives.
 server_await() {
@@ -39,12 +40,12 @@ server_memcached() {
 server_redis() {
 	server_socket=$1
 	shift
-	env -u LD_PRELOAD setpriv --pdeathsig KILL redis-server --port 0 \
+	env -u LD_PRELOAD setpriv --pdeathsig KILL "${REDIS_SERVER:-redis-server}" --port 0 \
 		--unixsocket "$server_socket" --dir "${server_socket%/*}" --save '' --appendonly no \
 		"$@" >"$server_socket.log" 2>&1 </dev/null &
 	server_pid=$!
 	if ! server_await "$server_pid" redis-cli -e -s "$server_socket" ping; then
-		echo "redis-server does not start:" >&2
+		echo "${REDIS_SERVER:-redis-server} does not start:" >&2
 		cat "$server_socket.log" >&2
 		return 1
 	fi

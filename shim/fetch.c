@@ -1,4 +1,5 @@
 /* Entry points that fetch what an mget asked for: the second half of the walk (results.h). */
+#include "shim/item.h"
 #include "shim/results.h"
 
 #include <errno.h>
@@ -32,11 +33,11 @@ static bool deliver(const struct shim_results *results, const struct layer_item 
 	size_t n_key = item->key.n_wire - n_prefix;
 	bool is_text = !results->read.handle->flags.binary_protocol;
 
-	memcached_real.memcached_result_reset(result);
+	shim_reset_result(result);
 	if (!set_value(result, item, is_text)) {
 		return false;
 	}
-	memcpy(result->item_key, item->key.wire + n_prefix, n_key);
+	shim_copy_bytes(result->item_key, item->key.wire + n_prefix, n_key);
 	result->item_key[n_key] = '\0';
 	result->key_length = n_key;
 	result->item_flags = item->flags;
@@ -134,6 +135,7 @@ void shim_collect_results(struct tower *tower, struct shim_state *state)
 	}
 	results->collected = true;
 	tower_read_end(tower, &results->batch);
+	shim_served_items(tower, results->call, results->items, results->batch.n_items);
 	if (results->asked &&
 	    (results->read.rc == MEMCACHED_END || results->read.rc == MEMCACHED_NOTFOUND)) {
 		shim_answered(tower, state);

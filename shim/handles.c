@@ -1,4 +1,4 @@
-#include "shim/shim.h"
+#include "shim/item.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,19 +23,8 @@ struct shim_handle {
 static struct lock table_lock = LOCK_INIT(LOCK_RANK_HANDLES); /* guards: table */
 static struct shim_handle *table;
 
-/*
- * Changes whenever a handle is forgotten, so that no thread's memory of its
- * last handle outlives it.  Relaxed would not do: a thread that got an address
- * from another one must see that it is a new handle.
- */
-static _Atomic uint64_t forgotten;
-
-/* The handle that this thread used last: programs use one over and over. */
-static __thread struct {
-	const memcached_st *handle;
-	struct shim_state *state;
-	uint64_t forgotten;
-} last;
+_Atomic uint64_t shim_forgotten;
+__thread struct shim_last shim_last;
 
 static void fork_prepare(void)
 {
@@ -91,11 +80,11 @@ static struct shim_handle *add_locked(const memcached_st *handle)
 
 static struct shim_state *look_up(const memcached_st *handle, bool add)
 {
-	uint64_t now = atomic_load_explicit(&forgotten, memory_order_acquire);
+	uint64_t now = atomic_load_explicit(&shim_forgotten, memory_order_acquire);
 	struct shim_handle *found;
 
-	if (last.handle == handle && last.forgotten == now) {
-		return last.state;
+	if (shim_last.handle == handle && shim_last.forgotten == now) {
+		return shim_last.state;
 	}
 	fork_register(&fork_handler);
 	lock_take(&table_lock);
@@ -107,10 +96,10 @@ static struct shim_state *look_up(const memcached_st *handle, bool add)
 	if (found == NULL) {
 		return NULL;
 	}
-	last.handle = handle;
-	last.state = &found->state;
-	last.forgotten = now;
-	return last.state;
+	shim_last.handle = handle;
+	shim_last.state = &found->state;
+	shim_last.forgotten = now;
+	return shim_last.state;
 }
 
 /* --- who the items of a handle are --- */
@@ -187,34 +176,13 @@ static bool refresh(struct tower *tower, struct shim_state *state, memcached_st 
 	read_prefix(tower, state, handle);
 	state->refused = refusal(state, handle);
 	state->fresh = read_servers(state, handle);
+	state->direct = state->n_servers == 1 && state->n_prefix == 0 &&
+			state->refused == REASON_none && !handle->hashkit._key &&
+			state->login == 0 && !handle->flags.verify_key;
 	if (state->fresh && (handle->hashkit._key || state->login)) {
 		shim_kept_private(handle, state);
 	}
 	return state->fresh;
-}
-
-static bool is_fresh(const struct shim_state *state, const memcached_st *handle)
-{
-	return state->fresh && state->servers_seen == handle->servers &&
-	       state->n_servers == handle->number_of_hosts;
-}
-
-struct shim_state *shim_state_last(const memcached_st *handle)
-{
-	return last.handle == handle && last.forgotten == atomic_load_explicit(&forgotten,
-									       memory_order_acquire)
-		       ? last.state
-		       : NULL;
-}
-
-struct shim_state *shim_state_at_once(const memcached_st *handle)
-{
-	struct shim_state *state = shim_state_last(handle);
-
-	return state && is_fresh(state, handle) && !state->buffered && !state->unread &&
-			       !state->results
-		       ? state
-		       : NULL;
 }
 
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle)
@@ -222,7 +190,7 @@ struct shim_state *shim_state(struct tower *tower, memcached_st *handle)
 	int before = errno;
 	struct shim_state *state = look_up(handle, true);
 
-	if (state && !is_fresh(state, handle) && !refresh(tower, state, handle)) {
+	if (state && !shim_is_fresh(state, handle) && !refresh(tower, state, handle)) {
 		state = NULL;
 	}
 	errno = before;
@@ -250,7 +218,7 @@ void shim_forget(const memcached_st *handle)
 	}
 	lock_release(&table_lock);
 	if (found) {
-		atomic_fetch_add(&forgotten, 1);
+		atomic_fetch_add(&shim_forgotten, 1);
 		shim_end_results(&found->state);
 		servers_free(&found->state);
 		if (found->state.doubts) {

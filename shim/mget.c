@@ -1,4 +1,5 @@
 /* Entry points that ask for many keys: the first half of the walk (results.h). */
+#include "shim/item.h"
 #include "shim/results.h"
 
 #include <string.h>
@@ -56,41 +57,38 @@ static memcached_return_t refuse_mget(const struct memcached_read *read,
 	return real_mget(read, &refused);
 }
 
-/* The program may free its keys before it fetches. */
-static bool keep_bytes(struct shim_results *results, struct shim_key *key)
-{
-	char *bytes = arena_alloc(&results->arena, key->key.n_wire);
-
-	if (bytes) {
-		memcpy(bytes, key->key.wire, key->key.n_wire);
-		key->key.wire = bytes;
-	}
-	return bytes != NULL;
-}
-
+/* Who the items are; the program may free its keys before it fetches. */
 static enum shim_reason add_items(struct shim_results *results, const struct shim_state *state,
 				  const struct shim_request *request)
 {
 	const struct memcached_read *read = &results->read;
+	bool direct = state->direct;
+	struct shim_key composed;
 
 	for (size_t i = 0; i < request->n; i++) {
+		size_t at = fault_planted(FAULT_wrong_order) ? request->n - 1 - i : i;
+		struct layer_item *item = &results->items[at];
 		const char *key = request->keys[i];
 		size_t n_key = request->lengths[i];
-		struct shim_key item;
-		enum shim_reason reason = shim_item_read(state, read->handle, read->group,
-							 read->n_group, key, n_key, &item);
+		char *bytes;
 
-		if (reason != REASON_none) {
-			return reason;
+		if (!direct || !shim_item_direct(state, key, n_key, &item->key)) {
+			enum shim_reason reason =
+				shim_item_read(state, read->handle, read->group, read->n_group, key,
+					       n_key, &composed);
+
+			if (reason != REASON_none) {
+				return reason;
+			}
+			item->key = composed.key;
 		}
-		if (!keep_bytes(results, &item)) {
+		bytes = arena_alloc(&results->arena, item->key.n_wire);
+		if (bytes == NULL) {
 			return REASON_handles;
 		}
-		if (fault_planted(FAULT_wrong_order)) {
-			results->items[request->n - 1 - i].key = item.key;
-			continue;
-		}
-		results->items[i] = (struct layer_item){ .key = item.key };
+		shim_copy_bytes(bytes, item->key.wire, item->key.n_wire);
+		item->key.wire = bytes;
+		item->answer = LAYER_UNASKED;
 	}
 	return REASON_none;
 }
@@ -157,6 +155,8 @@ static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 	if (!sent) {
 		memcached_return_t rc = read->unasked ? real_mget(read, request) : read->rc;
 
+		shim_served(tower, results->call,
+			    read->unasked ? STATS_READ_PASSED : STATS_READ_FAILED, request->n);
 		if (read->unasked) {
 			after_real_mget(state, read->handle, rc);
 		}
@@ -173,6 +173,10 @@ static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 	results->asked = results->batch.n_hits < results->batch.n_items;
 	results->collected = !results->asked;
 	if (!results->asked) {
+		/* All by the one layer that is above memcached. */
+		shim_served(tower, results->call,
+			    STATS_READ_LAYERS + tower->layers[results->items->layer].stats,
+			    request->n);
 		shim_succeeded(read->handle, false);
 		return MEMCACHED_SUCCESS;
 	}
@@ -192,13 +196,16 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 	if (tower == NULL) {
 		return real_mget(read, request);
 	}
+	shim_served(tower, call, STATS_READ_ASKED, request->n);
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
 	reason = prepare(tower, state, read, request, &results);
 	if (reason == REASON_none) {
+		results->call = call;
 		shim_drop_results(state);
 		rc = walk(tower, state, results, request);
 	} else {
 		shim_passed(tower, call, read->handle, state, reason);
+		shim_served(tower, call, STATS_READ_PASSED, request->n);
 		rc = reason == REASON_namespace ? refuse_mget(read, request)
 						: real_mget(read, request);
 		after_real_mget(state, read->handle, rc);

@@ -1,9 +1,13 @@
 /* Entry points that read one key: get and exist. */
-#include "shim/shim.h"
+#include "shim/item.h"
 
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "core/peek.h"
+
+/* A hit is a few hundred instructions, of which calls would be a tenth. */
+#define INLINE __attribute__((always_inline))
 
 static void *program_alloc(void *owner, size_t n)
 {
@@ -161,9 +165,12 @@ static char *get_prepared(struct tower *tower, enum shim_call call, struct memca
 		struct layer_item item = { .key = at.key };
 
 		shim_drop_results(state);
-		return walk(tower, state, read, &item, key, n_key);
+		value = walk(tower, state, read, &item, key, n_key);
+		shim_served_items(tower, call, &item, 1);
+		return value;
 	}
 	shim_passed(tower, call, read->handle, state, reason);
+	shim_served(tower, call, STATS_READ_PASSED, 1);
 	value = memcached_get_real(read, key, reason == REASON_namespace ? SHIM_TOO_LONG : n_key);
 	after_real_read(tower, state, read, shim_asked(&at) | SHIM_AWAITED);
 	return value;
@@ -185,7 +192,8 @@ static memcached_return_t refuse_exist(const struct memcached_read *read, const 
 						     0);
 }
 
-static void walk_exist(struct tower *tower, struct memcached_read *read, const struct shim_key *key)
+static void walk_exist(struct tower *tower, enum shim_call call, struct memcached_read *read,
+		       const struct shim_key *key)
 {
 	memcached_st *handle = read->handle;
 	uint64_t query_id = handle->query_id;
@@ -200,6 +208,7 @@ static void walk_exist(struct tower *tower, struct memcached_read *read, const s
 
 	tower_read_begin(tower, &batch);
 	tower_read_end(tower, &batch);
+	shim_served_items(tower, call, &item, 1);
 	program_free(handle, item.value);
 	if (item.answer == LAYER_HIT && item.layer != tower->authority) {
 		shim_succeeded(handle, handle->query_id != query_id);
@@ -219,6 +228,7 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 	if (tower == NULL) {
 		return real_exist(read, key, n_key);
 	}
+	shim_served(tower, call, STATS_READ_ASKED, 1);
 	state = read->handle ? shim_state(tower, read->handle) : NULL;
 	reason = prepare(tower, state, read, key, n_key, &item);
 	if (reason == REASON_none && read->by_key) {
@@ -228,9 +238,10 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 	}
 	if (reason == REASON_none) {
 		shim_drop_results(state);
-		walk_exist(tower, read, &item);
+		walk_exist(tower, call, read, &item);
 	} else {
 		shim_passed(tower, call, read->handle, state, reason);
+		shim_served(tower, call, STATS_READ_PASSED, 1);
 		read->rc = reason == REASON_namespace ? refuse_exist(read, key, n_key)
 						      : real_exist(read, key, n_key);
 		after_real_read(tower, state, read, shim_asked(&item));
@@ -260,24 +271,26 @@ struct looked {
 };
 
 /* What most gets are: a hit in memory, with nothing else to be done.  Else nothing has happened. */
-static inline bool get_at_once(const struct get *get, struct looked *looked, char **ret_value)
+INLINE static inline bool get_at_once(const struct get *get, struct looked *looked)
 {
 	memcached_st *handle = get->handle;
-	const struct layer_allocator allocator = { program_alloc, program_free, handle };
 	struct tower *tower = shim_at_once();
 	struct layer_item *item = &looked->item;
+	struct shim_state *state = tower ? shim_state_at_once(handle) : NULL;
+	const struct layer_allocator allocator = { program_alloc, program_free, handle };
 
+	looked->state = state;
 	item->answer = LAYER_UNASKED;
-	looked->state = tower ? shim_state_at_once(handle) : NULL;
-	if (looked->state == NULL ||
-	    shim_item_read(looked->state, handle, get->group, get->n_group, get->key, get->n_key,
-			   &looked->at) != REASON_none ||
+	if (unlikely(state == NULL) ||
+	    !(likely(state->direct)
+		      ? shim_item_direct(state, get->key, get->n_key, &looked->at.key)
+		      : shim_item_read(state, handle, get->group, get->n_group, get->key,
+				       get->n_key, &looked->at) == REASON_none) ||
 	    !tower_peek(tower, &looked->at.key, wants_cas(handle), &allocator, item)) {
 		return false;
 	}
 	shim_count(tower, get->call);
 	leave_handle(handle, get->key, get->n_key, item, false);
-	*ret_value = item->value;
 	if (get->ret_n_value) {
 		*get->ret_n_value = item->n_value;
 	}
@@ -290,13 +303,16 @@ static inline bool get_at_once(const struct get *get, struct looked *looked, cha
 	return true;
 }
 
-static char *get_through(const struct get *get, struct memcached_read *read,
-			 const struct looked *looked)
+static char *get_framed(const struct get *get, struct memcached_read *read,
+			const struct looked *looked)
 {
 	struct shim_frame frame;
 	struct tower *tower = shim_begin_own(&frame, get->call, get->handle);
 	char *value;
 
+	if (tower) {
+		shim_served(tower, get->call, STATS_READ_ASKED, 1);
+	}
 	if (tower == NULL || get->handle == NULL) {
 		value = memcached_get_real(read, get->key, get->n_key);
 	} else if (looked->item.answer == LAYER_MISS) {
@@ -307,6 +323,7 @@ static char *get_through(const struct get *get, struct memcached_read *read,
 		};
 
 		value = walk(tower, looked->state, read, &item, get->key, get->n_key);
+		shim_served_items(tower, get->call, &item, 1);
 	} else {
 		value = get_prepared(tower, get->call, read, get->key, get->n_key);
 	}
@@ -314,19 +331,13 @@ static char *get_through(const struct get *get, struct memcached_read *read,
 	return value;
 }
 
-static inline char *get(const struct get *get, bool by_key)
+__attribute__((noinline)) static char *get_through(const struct get *get, bool by_key,
+						   const struct looked *looked)
 {
 	/* Where the program does not want an answer, the real call still writes it somewhere. */
 	size_t n_value = 0;
 	uint32_t flags = 0;
-	struct memcached_read read;
-	struct looked looked;
-	char *value;
-
-	if (get_at_once(get, &looked, &value)) {
-		return value;
-	}
-	read = (struct memcached_read){
+	struct memcached_read read = {
 		.handle = get->handle,
 		.by_key = by_key,
 		.group = get->group,
@@ -334,38 +345,43 @@ static inline char *get(const struct get *get, bool by_key)
 		.ret_n_value = get->ret_n_value ? get->ret_n_value : &n_value,
 		.ret_flags = get->ret_flags ? get->ret_flags : &flags,
 	};
-	value = get_through(get, &read, &looked);
+	char *value = get_framed(get, &read, looked);
+
 	if (get->ret_rc) {
 		*get->ret_rc = read.rc;
 	}
 	return value;
 }
 
+INLINE static inline char *get(struct get get, bool by_key)
+{
+	struct looked looked;
+	struct get further;
+
+	if (likely(get_at_once(&get, &looked))) {
+		return looked.item.value;
+	}
+	/* A copy, so that a hit need not have it in memory. */
+	further = get;
+	return get_through(&further, by_key, &looked);
+}
+
 SHIM_EXPORT char *memcached_get(memcached_st *handle, const char *key, size_t n_key,
 				size_t *ret_n_value, uint32_t *ret_flags,
 				memcached_return_t *ret_rc)
 {
-	const struct get call = { CALL_memcached_get, handle,	 NULL,	0, key, n_key,
-				  ret_n_value,	      ret_flags, ret_rc };
-
-	return get(&call, false);
+	return get((struct get){ CALL_memcached_get, handle, NULL, 0, key, n_key, ret_n_value,
+				 ret_flags, ret_rc },
+		   false);
 }
 
 SHIM_EXPORT char *memcached_get_by_key(memcached_st *handle, const char *group, size_t n_group,
 				       const char *key, size_t n_key, size_t *ret_n_value,
 				       uint32_t *ret_flags, memcached_return_t *ret_rc)
 {
-	const struct get call = { CALL_memcached_get_by_key,
-				  handle,
-				  group,
-				  n_group,
-				  key,
-				  n_key,
-				  ret_n_value,
-				  ret_flags,
-				  ret_rc };
-
-	return get(&call, true);
+	return get((struct get){ CALL_memcached_get_by_key, handle, group, n_group, key, n_key,
+				 ret_n_value, ret_flags, ret_rc },
+		   true);
 }
 
 SHIM_EXPORT memcached_return_t memcached_exist(memcached_st *handle, const char *key, size_t n_key)

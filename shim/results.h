@@ -19,9 +19,10 @@ struct shim_results {
 	size_t n_room; /* so many items fit */
 	struct layer_batch batch;
 	struct memcached_read read;
-	bool asked;	/* the real mget was sent */
-	bool collected; /* its answers have been taken */
-	size_t next;	/* item to look at for the next result */
+	enum shim_call call; /* that asked */
+	bool asked;	     /* the real mget was sent */
+	bool collected;	     /* its answers have been taken */
+	size_t next;	     /* item to look at for the next result */
 	/* Of the handle's namespaces now: so much does the real call take off a key. */
 	size_t n_prefix;
 };

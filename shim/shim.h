@@ -124,6 +124,7 @@ struct shim_server {
 struct shim_state {
 	/* Who the items of this handle are; recomputed where `fresh` is false. */
 	bool fresh;
+	bool direct; /* one server, no namespace, nothing refused: an item is its key (item.h) */
 	enum shim_reason refused; /* why nothing may be served, or REASON_none */
 	const void *servers_seen;
 	size_t n_servers;
@@ -170,16 +171,6 @@ static inline void shim_sent(struct shim_state *state, uint64_t servers)
 /* The handle's state, made if need be; NULL where there is no room. */
 struct shim_state *shim_state(struct tower *tower, memcached_st *handle);
 
-/*
- * The handle's state where a read can begin at once: this thread used it last, its
- * items are known, nothing of it is buffered or unread.  Else NULL, and shim_state()
- * knows.
- */
-struct shim_state *shim_state_at_once(const memcached_st *handle);
-
-/* The handle's state as it is, if this thread used it last; else NULL. */
-struct shim_state *shim_state_last(const memcached_st *handle);
-
 /* The handle's state as it is, made if need be, its items not looked at; NULL where no room. */
 struct shim_state *shim_state_new(const memcached_st *handle);
 
@@ -215,6 +206,18 @@ void shim_passed(struct tower *tower, enum shim_call call, const memcached_st *h
 
 /* The handle's values stay in the process (an encoding key, a login): told in the same way. */
 void shim_kept_private(const memcached_st *handle, struct shim_state *state);
+
+/* --- served.c --- */
+
+/*
+ * What is kept for `tower explain` of a function that reads: n more of its keys.  Every
+ * read that was not a hit at once says first how many it asks (STATS_READ_ASKED).
+ */
+void shim_served(struct tower *tower, enum shim_call call, enum stats_read where, size_t n);
+
+/* The same of a walk that is over; items that nobody was asked for are not known. */
+void shim_served_items(struct tower *tower, enum shim_call call, const struct layer_item *items,
+		       size_t n);
 
 /* --- servers.c --- */
 
@@ -262,15 +265,6 @@ static inline enum shim_reason shim_item_read(const struct shim_state *state, me
 	return shim_item(state, handle, by_group ? group : key, by_group ? n_group : n_key, key,
 			 n_key, ret_key);
 }
-
-/* Leaves the handle as after a real call that succeeded without errors. */
-void shim_succeeded(memcached_st *handle, bool counted_already);
-
-/*
- * Leaves the handle's own result as after a real get of this key, but for its
- * value, which is the program's; after shim_succeeded().
- */
-void shim_got(memcached_st *handle, const char *key, size_t n_key, const struct layer_item *item);
 
 /* --- error.c --- */
 

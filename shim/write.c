@@ -1,5 +1,5 @@
 /* The work behind every entry point that writes; write_api.c has the entry points. */
-#include "shim/shim.h"
+#include "shim/item.h"
 
 #include <errno.h>
 

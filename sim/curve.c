@@ -103,6 +103,9 @@ bool curve_size_parse(const char *text, size_t n, struct curve_size *ret)
 			return false;
 		}
 	} else {
+		if (factor == 1 && strchr(size.text, '.')) {
+			return false; /* a value and a half; 1.5 of what? */
+		}
 		number *= factor;
 		if (!(number >= 1 && number < 1e18)) {
 			return false;
@@ -367,7 +370,7 @@ static void narrow(const struct stream *stream, const struct curve_options *opti
 {
 	bool by_bytes = bracket->high->size->unit == CURVE_BYTES;
 	uint64_t high = by_bytes ? bracket->high->bytes : bracket->high->items;
-	uint64_t low = bracket->low == NULL ? high
+	uint64_t low = bracket->low == NULL ? 0
 		       : by_bytes	    ? bracket->low->bytes
 					    : bracket->low->items;
 

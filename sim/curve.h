@@ -83,7 +83,7 @@ struct curve_recommendation {
 /*
  * The cache with the fewest bytes that has CURVE_GOOD_SHARE of the best hit ratio among the
  * rows, but for those that know the future.  It is looked for between the sizes of
- * each policy's rows, too, to CURVE_NEAR.  False where no row has a hit.
+ * each policy's rows, and below the smallest, too, to CURVE_NEAR.  False where no row has a hit.
  */
 bool curve_recommend(const struct stream *stream, const struct curve_options *options,
 		     const struct curve_row *rows, size_t n, struct curve_recommendation *ret);

@@ -57,6 +57,10 @@ holds 'h["plain"]["shares"]["missed"]["mean"] > 0.2' 'h["plain"]["refills"] == 0
 bench --hierarchy plain --keys 100000 --popularity uniform --mix get=1 --fill none --miss-time 4ms
 holds '0 < h["plain"]["misses"] <= 2 * 26' 'h["plain"]["refills"] > 0'
 
+# The largest values fit.
+bench --hierarchy plain --keys 20 --values 1047552 --mix get=1,set=1
+holds 'h["plain"]["errors"] == 0 < h["plain"]["hits"]' '"first_error" not in h["plain"]'
+
 # Variants; popularities; the stream of a file.
 bench --hierarchy plain --variant small:memory.max_bytes=64K,memory.policy=s3fifo \
 	--variant deep:tower.layers=memory,memcached,redis --popularity hot:1%:90%:20ms \
@@ -73,11 +77,8 @@ bench --hierarchy memory+memcached --variant apart:coherence.mode=none --process
 	--mix get=50,set=50
 holds 'h["memory+memcached"]["stale"] == 0 < h["apart"]["stale"]'
 
-# In open loop a server that stops for a while delays all that were due meanwhile.
-stop_for_a_while() {
-	"$tower" bench --hierarchy plain --repeats 1 --time 3s --warm-up 50ms --rate 500 \
-		--json >"$work/json" &
-	running=$!
+# Waits for the memcached that $running has started, and sets $stopped.
+await_memcached() {
 	stopped=
 	tries=0
 	while [ -z "$stopped" ]; do
@@ -86,6 +87,24 @@ stop_for_a_while() {
 		sleep 0.02
 		stopped=$(pgrep -P "$running" -x memcached || :)
 	done
+}
+
+# What fails is said with its cause.
+"$tower" bench --hierarchy plain --repeats 1 --time 3s --warm-up 50ms --keys 10 --json >"$work/json" &
+running=$!
+await_memcached
+sleep 1.5
+kill -KILL "$stopped"
+wait "$running" || problem 'a server that ends fails it'
+running=
+holds 'h["plain"]["errors"] > 0' '"memcached_" in h["plain"]["first_error"]'
+
+# In open loop a server that stops for a while delays all that were due meanwhile.
+stop_for_a_while() {
+	"$tower" bench --hierarchy plain --repeats 1 --time 3s --warm-up 50ms --rate 500 \
+		--json >"$work/json" &
+	running=$!
+	await_memcached
 	sleep 1.5
 	kill -STOP "$stopped"
 	sleep 0.3
@@ -142,7 +161,8 @@ timeout 60 "$tower" bench --time 50ms --warm-up 20ms --repeats 2 --html "$work/r
 grep -q '^memory+memcached+redis ' "$work/table" || problem 'no table'
 ! grep -q "$(printf '\033')" "$work/table" || problem 'a pipe is told of progress'
 ! grep -oE '(src|href|url\()[^ ]*' "$work/report.html" || problem 'the page asks for something'
-/usr/bin/python3 - "$work/report.html" <<'CHECK' || problem 'the page is not well-formed'
+/usr/bin/python3 - "$work/report.html" "$work/table" <<'CHECK' || problem 'the page is not as it should be'
+import re
 import sys
 from html.parser import HTMLParser
 
@@ -165,8 +185,16 @@ class Page(HTMLParser):
         assert self.open.pop() == tag, tag
 
 page = Page()
-page.feed(open(sys.argv[1]).read())
+page.text = open(sys.argv[1]).read()
+page.feed(page.text)
+table = open(sys.argv[2]).read()
 assert page.open == [], page.open
+# The title says no more than the table knows.
+title = re.search("<h1>(.*?)</h1>", page.text, re.S)[1]
+if said := re.search(r"(.*): (\S+)( to (\S+))? times", title):
+    low, high = re.search(rf"^{re.escape(said[1])} .*\((\S+) to (\S+)\)", table, re.M).groups()
+    wide = float(high) > 1.25 * float(low)
+    assert (said[2], said[4]) == (low, high) if wide else said[3] is None, (title, low, high)
 assert page.seen["svg"] == 6 and page.seen["tr"] >= 5, page.seen
 CHECK
 
@@ -183,14 +211,27 @@ refused 'zipf:EXPONENT' --popularity zipf
 refused 'is not get=WEIGHT' --mix read=1
 refused 'numbers from 16 to' --values 15
 refused 'numbers from 1 to' --mget 0
+refused 'is not get=WEIGHT' --mix get=1,get=2
+refused 'is neither uniform nor' --popularity hot:0%:90%:1s
+refused 'is not a number from 1 to 100' --repeats 101
+refused 'from 2M' --memcached-memory 1M
 refused 'there are plain' --hierarchy memory
 refused 'memory.size' --variant a:memory.size=1
 refused 'belong together' --trace x
 refused 'is none of be32' --trace x --format y
-refused 'not understood' --no-such 1
+refused 'bench: --no-such is no option' --no-such 1
 refused 'not understood' word
 refused 'needs a value' --time
 refused 'threads in all' --processes 1000 --threads 1000
+
+# Where the page cannot be written, that is said before it is measured, not after.
+for page in "$work" "$work/none/report.html" ''; do
+	status=0
+	"$tower" bench --html "$page" >"$work/out" 2>"$work/errors" || status=$?
+	if [ "$status" -ne 1 ] || [ -s "$work/out" ] || [ ! -s "$work/errors" ]; then
+		problem "--html '$page': status $status: $(cat "$work/out" "$work/errors")"
+	fi
+done
 
 # What reproduces docs/BENCHMARKS.md puts in what commands print, and nothing where one fails.
 printf 'a\n<!-- made by: echo b; echo c -->\nold\n<!-- end -->\nd\n<!-- made by: echo "| e |" # --markdown -->\n<!-- end -->\n' \

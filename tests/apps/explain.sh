@@ -56,6 +56,36 @@ says 'Redis beneath memcached: 0 to 5 reads\.'
 says '^  buffered +1  the first read after buffered writes'
 says '^ +why: the real read sends them'
 says '^  memcached_mget +106  memory answers what it can'
+says '^    106 keys: memory 99, memcached 1, nowhere 5, passed on 1$'
+
+# Each function for itself: a get that was read before by an mget, one whose results nobody fetches.
+# shellcheck disable=SC2016 # expanded by PHP
+"$tower" explain --output="$report" php -r '
+	$m = new Memcached();
+	$m->addServer($argv[1], 0);
+	for ($i = 0; $i < 12; $i++) { $m->getByKey("group", "there"); }
+	$m->getMulti(["there", "nowhere1", "nowhere2"]);
+	$m->getDelayed(["nowhere3", "nowhere4"]);' "$socket"
+says '^  memcached_mget_by_key +12  '
+says '^    12 keys: memory 11, memcached 1, nowhere 0, passed on 0$'
+says '^  memcached_mget +2  '
+says '^    5 keys: memory 1, memcached 0, nowhere 2, passed on 0, not fetched 2$'
+/usr/bin/python3 - "$socket" "$tower" "$report" <<'PROGRAM' || problem 'python'
+import subprocess, sys
+program = '''
+import os, sys, pylibmc
+client = pylibmc.Client([sys.argv[1]])
+for i in range(800):
+    client.get("there")
+for i in range(12):
+    client.get("nowhere%d" % i)
+os._exit(0)
+'''
+subprocess.run([sys.argv[2], "explain", "--output", sys.argv[3], "/usr/bin/python3", "-c", program,
+                sys.argv[1]], check=True)
+PROGRAM
+says '^  memcached_get +812  '
+says '^    812 keys: memory 799, memcached 1, nowhere 12, passed on 0$'
 
 # A budget that is too small; the bound is what memory had to drop.
 status=0
@@ -123,6 +153,7 @@ says '^  redis +20 +100\.0%'
 says 'Redis beneath memcached answered 20 of 20 reads that memcached missed,'
 says 'and put 20 of its values back'
 says '^  memcached_get +20  memory, memcached, Redis: the first that has the key answers$'
+says '^    20 keys: memory 0, memcached 0, redis 20, nowhere 0, passed on 0$'
 
 # What Redis beneath a memcached that evicts would have saved at least is less than what it saves, but
 # not much (keys that share a slot with a later write are not counted).

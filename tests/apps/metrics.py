@@ -86,8 +86,8 @@ def compare(metrics, stat):
     memory, memcached, redis = total["layers"]
     assert memory["hits"] >= 2000, memory
     assert total["saved"]["bytes"] >= 2000 * 1000, total["saved"]
-    # One of 64 hits, one of 8 others: far from it is wrong.
-    assert 5 < memory["get_ns"]["timed"] < 300, memory["get_ns"]
+    # PHP's get is an mget of one key.  One of 8 is timed: far from it is wrong.
+    assert 100 < memory["get_ns"]["timed"] < 600, memory["get_ns"]
     assert 0 < memory["get_ns"]["p50"] <= memory["get_ns"]["p99"], memory["get_ns"]
     assert 1 < memcached["write_ns"]["timed"] < 60, memcached["write_ns"]
     assert memcached["write_ns"]["p50"] > 1000, memcached["write_ns"]

@@ -44,7 +44,13 @@ status=0
 "$tower" metrics --output "$work/none/x" 2>"$work/errors" || status=$?
 [ "$status" -eq 1 ] || problem "status $status for a file that cannot be made"
 
-"$tower" metrics --listen 127.0.0.1:0 >"$work/address" 2>&1 &
+for address in '' : x 127.0.0.1: 127.0.0.1:-1 127.0.0.1:65536 127.0.0.1:99999 127.0.0.1:1.5 9K no-such-host.invalid:1; do
+	status=0
+	timeout 20 "$tower" metrics --listen "$address" >"$work/out" 2>"$work/errors" || status=$?
+	[ "$status" -eq 2 ] || problem "--listen '$address': status $status: $(cat "$work/out")"
+done
+# Without an address it is this machine's own.
+"$tower" metrics --listen 0 >"$work/address" 2>&1 &
 running=$!
 tries=0
 until grep -q . "$work/address"; do

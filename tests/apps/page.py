@@ -14,7 +14,7 @@ address, server, folder = sys.argv[1:]
 ENOUGH = 8 # looks: lines and areas can be seen
 
 # Bytes of an area or a line that lie apart, of the first chart with such a series.
-HEIGHT = """(() => { const area = document.querySelector('#%s [data-series=%s]');
+HEIGHT = """(() => { const area = document.querySelector('#%s [data-series="%s"]');
     return area ? area.getBBox().height : -1; })()"""
 
 
@@ -33,7 +33,23 @@ with Browser(folder) as browser:
         share = number(page, f"[data-layer={name}] .share")
         assert 0 < share < 100, (name, share)
         assert page.value(HEIGHT % ("reads", name)) > 2, name
-    assert page.value(HEIGHT % ("times", "memory")) >= 0
+
+    # Percentiles of the time between are those that tower stat would say; too few are none.
+    assert page.value("quantile([[96, 50], [192, 50]], 0.5)") == 104
+    assert abs(page.value("quantile([[96, 50], [192, 50]], 0.99, 100)") - (192 + 16 * 49 / 50)) < 1e-6
+    assert page.value("isNaN(quantile([[96, 50], [192, 49]], 0.99, 100))")
+    assert page.value("[0, 28, 32, 60, 64, 120, 128, 1966080].map(bucketEnd).join()") == \
+        "4,32,36,64,72,128,144,2097152"
+    known = page.value("""LAYERS.map((name) => { const of = layerOf(looks[looks.length - 1].stat.total, name).get_ns;
+        return [of.timed, of.p50, quantile(of.histogram, 0.5), of.p99, quantile(of.histogram, 0.99)]; })""")
+    for timed, *pairs in known:
+        assert timed > 0 and abs(pairs[0] - pairs[1]) <= 1 and abs(pairs[2] - pairs[3]) <= 1, known
+    page.until("timePoints().some((point) => point['memcached p99'] >= point['memcached p50'])")
+    for name in ("memory p50", "memcached p50", "memcached p99"):
+        assert page.value(HEIGHT % ("times", name)) >= 0, name
+    # What was slow long ago is not in what is shown of now.
+    assert page.value("""(() => { const of = (n) => ({ layers: [{ name: "memory", get_ns: { histogram: n } }] });
+        return quantile(timed(of([[1024, 500]]), of([[64, 200], [1024, 500]]), "memory"), 0.99); })()""") < 72
     assert page.value("document.querySelector('#table-processes').innerText").find("php") > 0
     assert "memcached_get" in page.value("document.querySelector('#table-calls').innerText") or \
         "memcached_mget" in page.value("document.querySelector('#table-calls').innerText")

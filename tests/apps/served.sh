@@ -36,6 +36,12 @@ served() {
 		cat "$work/$name.$mode"
 		awk '$1 < 95 { bad = 1 } END { exit bad }' "$work/$name.$mode" ||
 			problem "$name, $mode: less than 95 of 100 come from memory"
+		for layer in memory memcached redis; do
+			by_layer=$(app_stat "$name" "$mode" hits "$layer")
+			by_function=$(app_stat "$name" "$mode" served "$layer")
+			[ "$by_layer" -eq "$by_function" ] ||
+				problem "$name, $mode: $by_layer hits of $layer, by function $by_function"
+		done
 		passed=$(app_stat "$name" "$mode" passed)
 		[ "$passed" = "$reasons" ] ||
 			problem "$name, $mode: calls were passed on because of: $passed"

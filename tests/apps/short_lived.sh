@@ -56,6 +56,14 @@ for part in 'hits memory' 'hits memcached' 'misses memcached'; do
 done
 [ "$reads" -eq 60000 ] || problem "$reads reads in the layers, not 60000"
 
+/usr/bin/python3 - "$work/stat.json" <<'CHECK' || problem "not so by function: $(cat "$work/stat.json")"
+import json, sys
+total = json.load(open(sys.argv[1]))["total"]
+served, layers = total["served"]["memcached_get"], {layer["name"]: layer for layer in total["layers"]}
+assert served["keys"] == 60000 and served["unknown"] == served["failed"] == 0, served
+assert served["memory"] == layers["memory"]["hits"] and served["memcached"] == layers["memcached"]["hits"], served
+CHECK
+
 crowd killed 500
 [ "$counted" -ge "$done" ] || problem "$counted gets are counted, and $done were done"
 [ "$counted" -le "$begun" ] || problem "$counted gets are counted, and only $begun begun"

@@ -121,6 +121,8 @@ static void test_large_batch__answers_each_item_with_its_own(void **state)
 	}
 	redis_ops.get(layer, &batch);
 	assert_int_equal(batch.n_hits, n_hits);
+	/* 64 keys a command, so that others have their turn in between. */
+	assert_int_equal(deep_n_reads(deep_server), (MANY - (MANY + 6) / 7 + 63) / 64);
 	for (int i = 0; i < MANY; i++) {
 		assert_int_equal(items[i].answer, i % 7 == 0   ? LAYER_DOWN
 						  : i % 3 == 0 ? LAYER_HIT
@@ -130,6 +132,23 @@ static void test_large_batch__answers_each_item_with_its_own(void **state)
 			free(items[i].value);
 		}
 	}
+	redis_ops.close(&layer);
+}
+
+/* One commit is lost, and no more. */
+static void test_forgotten_scripts__are_loaded_again(void **state)
+{
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+
+	deep_set(layer, "k", "v");
+	deep_expect_hit(layer, "k", "v");
+	deep_expect_command("SCRIPT FLUSH", "+OK\r\n");
+	deep_set(layer, "k", "w");
+	deep_expect(layer, "k", LAYER_MISS);
+	deep_set(layer, "k", "x");
+	deep_expect_hit(layer, "k", "x");
+	assert_int_equal(deep_counts.errors, 0);
+	deep_expect_clean(true);
 	redis_ops.close(&layer);
 }
 
@@ -456,6 +475,7 @@ int main(void)
 		DEEP_TEST(test_empty_value__is_null),
 		DEEP_TEST(test_only_clean_misses__are_asked),
 		DEEP_TEST(test_large_batch__answers_each_item_with_its_own),
+		DEEP_TEST(test_forgotten_scripts__are_loaded_again),
 		DEEP_TEST(test_servers_and_keys__do_not_mix),
 		DEEP_TEST(test_every_verb_and_outcome__leaves_what_it_should),
 		DEEP_TEST(test_change_of_what_is_not_there__leaves_nothing),

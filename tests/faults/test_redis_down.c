@@ -109,6 +109,31 @@ static void test_hung_server__costs_one_timeout_and_no_old_value(void **state)
 	redis_ops.close(&layer);
 }
 
+/* The others do not wait: what they see of it is no p99. */
+static void test_hung_for_a_while__costs_one_call_of_a_period(void **state)
+{
+	struct redis_options options = deep_options(50 * CLOCK_NS_PER_MS);
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	const int64_t period_ns = 250 * CLOCK_NS_PER_MS;
+	unsigned n_calls = 0;
+	int64_t began;
+
+	deep_set(layer, "k", "v");
+	redis_ops.close(&layer);
+	options.breaker_retry_ns = period_ns;
+	layer = deep_with(&options);
+	server_kill(deep_server, SIGSTOP);
+	for (began = clock_now_ns(); clock_now_ns() - began < 8 * period_ns; n_calls++) {
+		deep_expect(layer, "k", LAYER_DOWN);
+	}
+	/* Two until it opens, one for each period that has begun. */
+	assert_in_range(deep_counts.timeouts, 3, 3 + (clock_now_ns() - began) / period_ns);
+	assert_int_equal(deep_counts.errors, deep_counts.timeouts);
+	assert_true(n_calls > 100 * deep_counts.timeouts);
+	server_kill(deep_server, SIGCONT);
+	redis_ops.close(&layer);
+}
+
 /* Connecting to a hung server succeeds; only its silence tells. */
 static void test_new_connection_to_a_hung_server__times_out(void **state)
 {
@@ -232,7 +257,7 @@ static unsigned use_at_random(struct layer *layer, unsigned rounds, unsigned *se
 
 	for (unsigned i = 0; i < rounds; i++) {
 		unsigned number = (unsigned)rand_r(seed) % KEYS;
-		struct layer_item item = { .answer = LAYER_MISS };
+		struct layer_item item = { .slot = deep_slot(), .answer = LAYER_MISS };
 		struct layer_batch batch = deep_batch(&item, 1);
 		char key[16];
 
@@ -319,6 +344,7 @@ int main(void)
 		DEEP_TEST_ALONE(test_open_breaker__asks_nobody),
 		DEEP_TEST(test_server_killed_in_between__is_found_again),
 		DEEP_TEST(test_hung_server__costs_one_timeout_and_no_old_value),
+		DEEP_TEST(test_hung_for_a_while__costs_one_call_of_a_period),
 		DEEP_TEST(test_new_connection_to_a_hung_server__times_out),
 		DEEP_TEST(test_no_room__forgets_and_can_still_be_read),
 		DEEP_TEST(test_read_only_replica__makes_a_write_unclean),

@@ -130,6 +130,20 @@ static void test_slow_answers_too_late__open_the_breaker(void **state)
 	redis_ops.close(&layer);
 }
 
+/* To connect, to learn the generation and to read take three answers, each of them in time. */
+static void test_one_deadline__is_for_all_of_an_operation(void **state)
+{
+	struct layer *layer = deep_open(400 * CLOCK_NS_PER_MS);
+
+	meddler_set(meddler, MEDDLER_DELAYS, 250);
+	deep_expect(layer, "k", LAYER_DOWN);
+	assert_int_equal(deep_counts.timeouts, 1);
+	redis_ops.close(&layer);
+	layer = deep_open(DEEP_LONG_NS);
+	assert_int_equal(deep_get_when_up(layer, "k"), LAYER_MISS);
+	redis_ops.close(&layer);
+}
+
 static void test_slow_for_a_while__nothing_old_comes_back(void **state)
 {
 	struct layer *layer = layer_with_values(TIMEOUT_NS);
@@ -185,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_slow_answers_in_time__are_waited_for),
 		TEST(test_slow_answers_too_late__open_the_breaker),
+		TEST(test_one_deadline__is_for_all_of_an_operation),
 		TEST(test_slow_for_a_while__nothing_old_comes_back),
 		TEST(test_half_open_connection__nothing_old_comes_back),
 		TEST(test_reset_in_an_answer__nothing_old_comes_back),

@@ -168,7 +168,8 @@ static void test_one_connection_to_a_hung_server__delays_each_by_one_timeout(voi
 	deep_set(layer, "k", "w");
 	assert_true(clock_now_ns() - before < 20 * options.timeout_ns);
 	pthread_join(worker.thread, NULL);
-	assert_in_range(deep_counts.timeouts, 1, 2);
+	/* Who waited for the connection may have got it for the last moment of his deadline. */
+	assert_in_range(deep_counts.timeouts, 1, 3);
 	deep_expect_clean(false);
 	server_kill(deep_server, SIGCONT);
 	redis_ops.close(&layer);

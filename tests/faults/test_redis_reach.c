@@ -192,15 +192,6 @@ static struct server *replica_start(void)
 	return replica;
 }
 
-/* How many times a server was read. */
-static unsigned n_reads(const struct server *server)
-{
-	const char *at =
-		strstr(deep_command_to(server, "INFO commandstats"), "cmdstat_mget:calls=");
-
-	return at ? (unsigned)strtoul(strchr(at, '=') + 1, NULL, 10) : 0;
-}
-
 /* Until the replica has it. */
 static void wait_for_record(const struct server *replica)
 {
@@ -229,10 +220,10 @@ static void test_replica__is_read_and_nobody_keeps_what_it_has(void **state)
 	assert_string_equal(item.value, "v");
 	assert_true(item.slot == LAYER_SLOT_BUSY);
 	free(item.value);
-	assert_int_equal(n_reads(deep_server), 0);
-	assert_int_equal(n_reads(replica), 1);
+	assert_int_equal(deep_n_reads(deep_server), 0);
+	assert_int_equal(deep_n_reads(replica), 1);
 	deep_expect(layer, "l", LAYER_MISS);
-	assert_int_equal(n_reads(deep_server), 0);
+	assert_int_equal(deep_n_reads(deep_server), 0);
 
 	/* With CAS ids: what goes back into memcached must not be old. */
 	item = (struct layer_item){ .key = deep_key("k"), .answer = LAYER_MISS };
@@ -242,7 +233,7 @@ static void test_replica__is_read_and_nobody_keeps_what_it_has(void **state)
 	assert_int_equal(item.answer, LAYER_HIT);
 	assert_true(item.slot != LAYER_SLOT_BUSY);
 	free(item.value);
-	assert_int_equal(n_reads(deep_server), 1);
+	assert_int_equal(deep_n_reads(deep_server), 1);
 	redis_ops.close(&layer);
 	server_stop(&replica);
 }
@@ -278,6 +269,93 @@ static void test_replica_that_cannot_know__is_replaced_by_the_leader(void **stat
 	server_stop(&replica);
 }
 
+/* They are asked as the url's user, whom each of them has to know. */
+static void test_two_replicas__are_both_read_as_the_urls_user(void **state)
+{
+	static const char user[] = "ACL SETUSER tower on >secret ~* +@all";
+	struct redis_options options = deep_options(DEEP_LONG_NS);
+	struct server *replicas[2] = { replica_start(), replica_start() };
+	char urls[512];
+	struct layer *layer;
+
+	deep_expect_command(user, "+OK\r\n");
+	for (int i = 0; i < 2; i++) {
+		assert_string_equal(deep_command_to(replicas[i], user), "+OK\r\n");
+		assert_string_equal(deep_command_to(replicas[i], "ACL SETUSER default -mget"),
+				    "+OK\r\n");
+	}
+	snprintf(deep_url, sizeof(deep_url), "unix://tower:secret@%s", server_socket(deep_server));
+	snprintf(urls, sizeof(urls), "unix://%s,unix://%s", server_socket(replicas[0]),
+		 server_socket(replicas[1]));
+	options.replicas = urls;
+	layer = deep_with(&options);
+	deep_set(layer, "k", "v");
+	wait_for_record(replicas[0]);
+	wait_for_record(replicas[1]);
+	for (int i = 0; i < 100; i++) {
+		deep_expect_hit(layer, "k", "v");
+	}
+	assert_in_range(deep_n_reads(replicas[0]), 10, 90);
+	assert_int_equal(deep_n_reads(replicas[0]) + deep_n_reads(replicas[1]), 100);
+	assert_int_equal(deep_n_reads(deep_server), 0);
+
+	/* Who has forgotten him is not read, and the other one, or the leader, is. */
+	assert_string_equal(deep_command_to(replicas[0], "ACL DELUSER tower"), ":1\r\n");
+	for (int i = 0; i < 20; i++) {
+		deep_expect_hit(layer, "k", "v");
+	}
+	redis_ops.close(&layer);
+	server_stop(&replicas[0]);
+	server_stop(&replicas[1]);
+}
+
+/* While its connection is open; what Redis did not hear of is not read afterwards. */
+static void test_rights_withdrawn_for_a_while__nothing_old_comes_back(void **state)
+{
+	struct layer *layer;
+
+	deep_expect_command("ACL SETUSER tower on >secret ~* +@all", "+OK\r\n");
+	snprintf(deep_url, sizeof(deep_url), "unix://tower:secret@%s", server_socket(deep_server));
+	layer = deep_open(DEEP_LONG_NS);
+	deep_set(layer, "k", "old");
+	deep_set(layer, "l", "kept");
+	deep_expect_hit(layer, "k", "old");
+	deep_expect_command("ACL SETUSER tower -mget", "+OK\r\n");
+	deep_expect(layer, "l", LAYER_DOWN);
+	assert_true(deep_seen.open);
+	deep_expect_command("ACL SETUSER tower +mget -set -unlink", "+OK\r\n");
+	/* The breaker is closed by a read; the mark is refused. */
+	assert_int_equal(deep_get_when_up(layer, "l"), LAYER_HIT);
+	deep_wrote(layer, LAYER_DELETE, "k", NULL);
+	deep_expect_clean(false);
+	deep_expect(layer, "k", LAYER_DOWN);
+	deep_expect_command("ACL SETUSER tower +set +unlink", "+OK\r\n");
+	assert_int_equal(deep_get_when_up(layer, "k"), LAYER_MISS);
+	deep_expect_clean(true);
+	deep_expect_hit(layer, "l", "kept");
+	redis_ops.close(&layer);
+}
+
+static void test_user_of_the_url__has_his_password_from_a_file(void **state)
+{
+	struct redis_options options = deep_options(DEEP_LONG_NS);
+	char path[] = "/tmp/tower-password-XXXXXX";
+	int fd = mkstemp(path);
+	struct layer *layer;
+
+	assert_int_equal(write(fd, "secret\n", 7), 7);
+	close(fd);
+	deep_expect_command("ACL SETUSER tower on >secret ~* +@all", "+OK\r\n");
+	snprintf(deep_url, sizeof(deep_url), "unix://tower@%s", server_socket(deep_server));
+	options.password_file = path;
+	layer = deep_with(&options);
+	unlink(path);
+	deep_set(layer, "k", "v");
+	deep_expect_hit(layer, "k", "v");
+	assert_non_null(strstr(deep_command("CLIENT LIST"), "user=tower"));
+	redis_ops.close(&layer);
+}
+
 static void test_unknown_name__is_down(void **state)
 {
 	struct layer *layer;
@@ -297,7 +375,10 @@ int main(void)
 		DEEP_TEST(test_tcp_by_name__works),
 		DEEP_TEST(test_replica__is_read_and_nobody_keeps_what_it_has),
 		DEEP_TEST(test_replica_that_cannot_know__is_replaced_by_the_leader),
+		DEEP_TEST(test_two_replicas__are_both_read_as_the_urls_user),
 		DEEP_TEST(test_user_with_few_rights__does_all),
+		DEEP_TEST(test_rights_withdrawn_for_a_while__nothing_old_comes_back),
+		DEEP_TEST(test_user_of_the_url__has_his_password_from_a_file),
 		DEEP_TEST_ALONE(test_unknown_name__is_down),
 	};
 

@@ -68,3 +68,7 @@ env "MEMCACHED=$socket" "$tower" run -- php tests/apps/recipe.php >"$work/out" 2
 "$tower" stat --json >"$work/stat.json"
 hits=$(/usr/bin/python3 tests/lib/stat.py "$work/stat.json" hits memory)
 [ "$hits" -ge 9 ] || problem "only $hits hits in memory"
+
+# It measures, with the worker that it brings.
+"$tower" bench --hierarchy plain,memory+memcached --keys 50 --time 50ms --warm-up 0s --repeats 1 \
+	>"$work/out" 2>&1 || problem "tower bench: $(cat "$work/out")"

@@ -48,6 +48,23 @@ loaded=$("$root/opt/tower/bin/tower" run -- sh -c 'grep -m 1 -o "[^/]*/libtower.
 [ "$loaded" = tower/libtower.so ] || problem "tower run loads '$loaded'"
 "$root/opt/tower/bin/tower" check-config -c "$root/opt/tower/share/doc/tower/tower.ini.example" \
 	>/dev/null || problem 'the example is no configuration'
+
+# What measures and simulates is there, too, and needs nothing of the tree.
+bench='bench --hierarchy plain,memory+memcached --keys 50 --time 50ms --warm-up 0s --repeats 1'
+# shellcheck disable=SC2086 # several words
+env -u LD_LIBRARY_PATH "$root/opt/tower/bin/tower" $bench >"$work/out" 2>&1 ||
+	problem "tower bench where it is installed: $(cat "$work/out")"
+grep -q '^memory+memcached .*%' "$work/out" || problem "$(cat "$work/out")"
+printf '0,a,100\n1,b,100\n2,a,100\n' |
+	"$root/opt/tower/bin/tower" sim --trace - --format csv --policy lru --size 1i >"$work/out" 2>&1 ||
+	problem "tower sim where it is installed: $(cat "$work/out")"
+mv "$root/opt/tower/lib/tower/tower-bench-worker" "$work/worker"
+# shellcheck disable=SC2086 # several words
+if [ ! -e /usr/local/lib/tower/tower-bench-worker ] && [ ! -e /usr/lib/tower/tower-bench-worker ] &&
+	"$root/opt/tower/bin/tower" $bench >"$work/out" 2>&1; then
+	problem 'tower bench does without its worker, or has one of elsewhere'
+fi
+mv "$work/worker" "$root/opt/tower/lib/tower/tower-bench-worker"
 cd "$tree"
 
 install_with uninstall

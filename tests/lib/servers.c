@@ -138,9 +138,16 @@ static void arg_add_number(struct command *command, int number)
 	arg_add(command, text);
 }
 
+static const char *redis_program(void)
+{
+	const char *named = getenv("REDIS_SERVER");
+
+	return named && *named ? named : "redis-server";
+}
+
 static void redis_args(const struct server *server, struct command *command)
 {
-	arg_add(command, "redis-server");
+	arg_add(command, redis_program());
 	arg_add(command, "--port");
 	arg_add(command, "0");
 	arg_add(command, "--unixsocket");
@@ -339,7 +346,7 @@ static bool start(struct server *server)
 		}
 	}
 	fprintf(stderr, "servers: %s does not start\n",
-		server->kind == SERVER_REDIS ? "redis-server" : "memcached");
+		server->kind == SERVER_REDIS ? redis_program() : "memcached");
 	show_log(server);
 	return false;
 }

@@ -3,6 +3,7 @@
 stat.py FILE calls FUNCTION    calls of the function that the shim saw
 stat.py FILE hits LAYER        or another counter of a layer: misses, fills, ...
 stat.py FILE passed            reasons for which calls were passed on, by name
+stat.py FILE served LAYER      keys found there, over all functions that read
 stat.py FILE summary           a line for people: calls seen, passed on, hits and fills of layers
 """
 
@@ -15,6 +16,8 @@ with open(path) as text:
     total = json.load(text)["total"]
 if kind == "calls":
     print(total["calls"].get(name, 0))
+elif kind == "served":
+    print(sum(where[name] for where in total["served"].values()))
 elif kind == "summary":
     print("        %d calls seen, %d passed on (%s); hits, fills: %s" % (
         sum(total["calls"].values()), sum(total["passed"].values()),

@@ -174,6 +174,11 @@ static void test_wrong_usage__exits_2(void **state)
 	assert_fails(RUN("check-config", "-omemory.ttl"), 2, "no value");
 	assert_fails(RUN("stat", "--watch", "soon"), 2, "not 'soon'");
 	assert_fails(RUN("stat", "--watch=0"), 2, "1ms to 1h");
+	assert_fails(RUN("stat", "--pid"), 2, "stat: --pid needs a value");
+	assert_fails(RUN("metrics", "--listen"), 2, "metrics: --listen needs a value");
+	assert_fails(RUN("stat", "--json=1"), 2, "stat: --json takes no value");
+	assert_fails(RUN("stat", "--js"), 2, "stat: --js is no option");
+	assert_fails(RUN("stat", "--"), 2, "what is '--'");
 }
 
 static void test_switch__says_what_is_off_now(void **state)

@@ -13,6 +13,7 @@
 #include "cli/explain_print.c"
 #include "cli/numbers.c"
 #include "cli/rates.c"
+#include "cli/served.c"
 
 const char *switch_text(unsigned off)
 {
@@ -163,6 +164,39 @@ static void test_reasons_and_functions__are_in_words(void **state)
 	}
 }
 
+static void test_keys__are_told_by_function_and_place(void **state)
+{
+	uint64_t(*reads)[STATS_READ_COUNTS] = snapshot.total.reads;
+
+	assert_says("Redis: the first that has the key answers; the server is that of the group "
+		    "key\n    1000 keys: memory 1000, memcached 0, nowhere 0, passed on 0\n");
+	/* What asked further says where that was found; the others were hits at once. */
+	reads[0][STATS_READ_ASKED] = 212;
+	reads[0][STATS_READ_LAYERS + STATS_MEMCACHED] = 200;
+	reads[0][STATS_READ_LAYERS + STATS_REDIS] = 3;
+	reads[0][STATS_READ_NOWHERE] = 7;
+	reads[0][STATS_READ_FAILED] = 2;
+	assert_says("    1000 keys: memory 788, memcached 200, redis 3, nowhere 7, passed on 0, "
+		    "failed 2\n");
+	/* A request for several keys is no key, and says where memory answered. */
+	strcpy(snapshot.calls[2], "memcached_mget");
+	snapshot.n_calls = 3;
+	snapshot.total.calls[2] = 4;
+	reads[2][STATS_READ_ASKED] = 400;
+	reads[2][STATS_READ_LAYERS + STATS_MEMORY] = 90;
+	reads[2][STATS_READ_PASSED] = 300;
+	assert_says("    400 keys: memory 90, memcached 0, nowhere 0, passed on 300, not fetched "
+		    "10\n");
+	/* Read while they are counted: never below nothing. */
+	reads[2][STATS_READ_ASKED] = 300;
+	reads[0][STATS_READ_ASKED] = 2000;
+	assert_says("    390 keys: memory 90, memcached 0, nowhere 0, passed on 300\n");
+	assert_says("    2000 keys: memory 0, ");
+	/* A write has no such line. */
+	snapshot.total.calls[1] = 5;
+	assert_says("copies are forgotten\n");
+}
+
 static void test_losses__are_said(void **state)
 {
 	snapshot.total.layers[STATS_MEMORY].invalidated = 5;
@@ -185,6 +219,7 @@ int main(void)
 		TEST(test_nothing_lost__nothing_would_have_been_saved),
 		TEST(test_bounds__are_no_more_than_what_was_missed),
 		TEST(test_reasons_and_functions__are_in_words),
+		TEST(test_keys__are_told_by_function_and_place),
 		TEST(test_losses__are_said),
 	};
 

@@ -302,7 +302,8 @@ static void test_overhead_per_small_entry__is_bounded(void **state)
 		for (unsigned k = 0; k < n; k++) {
 			fill(layer, k, 100);
 		}
-		assert_int_equal(counted.items, n);
+		/* Where the lines around a key's own are full of others, one of them goes. */
+		assert_in_range(counted.items, n - n / 100000, n);
 		if (policy == POLICY_S3FIFO) {
 			/* What is remembered of those that went counts as well. */
 			memory_ops.set_budget(layer, counted.bytes + counted.bytes / 16);

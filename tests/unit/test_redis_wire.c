@@ -366,7 +366,10 @@ static void test_dripping__does_not_extend_the_deadline(void **state)
 	struct seen seen = { .n = 0 };
 
 	script.for_ever = true;
-	assert_int_equal(talk(script, 5000000, SHORT_NS, &seen), REDIS_WIRE_TIMEOUT);
+	/* On a busy machine nothing may have dripped in time. */
+	for (int i = 0; i < 20 && seen.n_replies == 0; i++) {
+		assert_int_equal(talk(script, 5000000, SHORT_NS, &seen), REDIS_WIRE_TIMEOUT);
+	}
 	assert_true(seen.n_replies > 0);
 	assert_true(seen.took_ns < 200 * SHORT_NS);
 }

@@ -453,8 +453,9 @@ static void test_writes__are_stored_and_end(void **state)
 
 static void test_sizes__are_shares_values_or_bytes(void **state)
 {
-	static const char *const wrong[] = { "",   "%",	  "0%", "101%",	 "-1",	 "1e3", "nan%",
-					     "5X", "5Mi", "K",	"1.2.3", "0x10", "inf" };
+	static const char *const wrong[] = { "",      "%",    "0%",  "101%", "-1",
+					     "1e3",   "nan%", "5X",  "5Mi",  "K",
+					     "1.2.3", "0x10", "inf", "1.5",  "1.5i" };
 	struct curve_size size;
 
 	(void)state;
@@ -516,6 +517,11 @@ static void test_recommended__is_the_smallest_that_is_good_enough(void **state)
 	assert_true(curve_recommend(&stream, &options, rows, 2, &found));
 	assert_in_range(found.row.items, 1, 2);
 	assert_ptr_equal(found.row.size, &found.size);
+	/* Sizes in values and in bytes: the only one that is good enough is far too large. */
+	assert_true(curve_size_parse("64M", 3, &options.sizes[2]));
+	assert_true(curve_run(&stream, &options, rows));
+	assert_true(curve_recommend(&stream, &options, rows, 3, &found));
+	assert_in_range(found.row.items, 90, 120);
 	/* What knows the future is no cache to be had. */
 	assert_false(curve_recommend(&stream, &options, &rows[3], 3, &found));
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "core/peek.h"
 #include "core/slots_file.h"
 #include "layers/layer.h"
 

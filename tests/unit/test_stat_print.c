@@ -16,6 +16,7 @@
 #include "cli/json.c"
 #include "cli/numbers.c"
 #include "cli/rates.c"
+#include "cli/served.c"
 #include "cli/snapshot.c"
 #include "cli/stat.c"
 #include "cli/stat_json.c"
@@ -204,8 +205,15 @@ static void test_unmarked_writes__are_said(void **state)
 {
 	struct stats_snapshot *snapshot = sample();
 
+	assert_lacks(table_of(snapshot, &everything), "breaker");
+	snapshot->redis_generation = 1;
+	assert_contains(table_of(snapshot, &everything),
+			"  redis breaker closed, it has heard of every write\n");
+	snapshot->redis_generation = 0;
+	snapshot->total.layers[STATS_REDIS].misses = 1;
 	snapshot->redis_unmarked = 12;
-	assert_contains(table_of(snapshot, &everything), "yet to hear of  12\n");
+	assert_contains(table_of(snapshot, &everything),
+			"  redis breaker closed\n  keys that redis has yet to hear of  12\n");
 	assert_contains(json_of(snapshot, &everything), "\"unmarked\":12,\"generation\":0,"
 							"\"writers\":\"one\"}}\n");
 }
@@ -236,6 +244,7 @@ static void test_latencies__are_said_in_units_that_fit(void **state)
 	assert_contains(json_of(snapshot, &everything),
 			"\"get_ns\":{\"timed\":1000,\"sum\":0,\"p50\":62,\"p90\":63,\"p99\":63,"
 			"\"p99.9\":");
+	assert_contains(json_of(snapshot, &everything), "\"histogram\":[[60,991],[1966080,9]]}");
 }
 
 static void test_saved__counts_a_batch_once(void **state)
@@ -268,13 +277,15 @@ static void test_state__is_said(void **state)
 	snapshot->redis_open = true;
 	assert_contains(table_of(snapshot, &filter), "memory and redis are switched off\n");
 	assert_contains(table_of(snapshot, &filter),
-			"redis failed and is left alone for a while\n");
+			"redis failed and is left alone for a while (breaker open)\n");
 	assert_contains(table_of(snapshot, &filter), "memory.max_bytes=16M  ");
 	assert_contains(table_of(snapshot, &filter), "redis.url=redis://:***@h:1/0  ");
 	assert_contains(json_of(snapshot, &filter), "\"off\":[\"memory\",\"redis\"]");
 	assert_contains(json_of(snapshot, &filter), "\"redis\":{\"breaker\":\"open\",");
 	filter.off = LAYER_PRIVATE | LAYER_SHARED | LAYER_AUTHORITY;
 	assert_contains(table_of(snapshot, &filter), "2 processes, switched off\n");
+	snapshot->n_processes = 1;
+	assert_contains(table_of(snapshot, &filter), ", 1 process, switched off\n");
 	assert_contains(json_of(snapshot, &filter), "\"off\":[\"memory\",\"tower\",\"redis\"]");
 }
 
@@ -288,7 +299,7 @@ static void test_layer_filter__shows_that_layer_alone(void **state)
 	assert_lacks(text, "memcached_get");
 	text = json_of(sample(), &filter);
 	assert_contains(text, "\"layers\":[{\"name\":\"redis\",");
-	assert_lacks(text, "\"memory\"");
+	assert_lacks(text, "\"name\":\"memory\"");
 }
 
 static void test_hostile_command__does_not_reach_the_terminal(void **state)
@@ -299,16 +310,17 @@ static void test_hostile_command__does_not_reach_the_terminal(void **state)
 	assert_contains(table_of(snapshot, &everything), "process 17  a?[2Jb???\n");
 }
 
-#define NO_TIME "{\"timed\":0,\"sum\":0,\"p50\":0,\"p90\":0,\"p99\":0,\"p99.9\":0}"
+#define NO_TIME(more) "{\"timed\":0,\"sum\":0,\"p50\":0,\"p90\":0,\"p99\":0,\"p99.9\":0" more "}"
 #define NOTHING_SAVED ",\"saved\":{\"round_trips\":0,\"bytes\":0}"
-#define ZEROS                                                                                      \
+#define ZEROS(more)                                                                                \
 	"\"hits\":0,\"misses\":0,\"hit_bytes\":0,\"batch_hits\":0,\"batches\":0,\"fills\":0,"      \
 	"\"promotions\":0,\"rejected\":0,\"evictions\":0,\"ghost_hits\":0,\"expired\":0,"          \
 	"\"invalidated\":0,\"errors\":0,\"timeouts\":0,\"items\":0,\"bytes\":0,"                   \
-	"\"get_ns\":" NO_TIME ",\"mget_ns\":" NO_TIME ",\"write_ns\":" NO_TIME "}"
-#define ZERO_LAYERS                                                                                \
-	"\"layers\":[{\"name\":\"memory\"," ZEROS ",{\"name\":\"memcached\"," ZEROS                \
-	",{\"name\":\"redis\"," ZEROS "]"
+	"\"get_ns\":" NO_TIME(more) ",\"mget_ns\":" NO_TIME(more) ",\"write_ns\":" NO_TIME(        \
+		more) "}"
+#define ZERO_LAYERS(more)                                                                          \
+	"\"layers\":[{\"name\":\"memory\"," ZEROS(more) ",{\"name\":\"memcached\"," ZEROS(         \
+		more) ",{\"name\":\"redis\"," ZEROS(more) "]"
 
 static void test_json__is_as_documented(void **state)
 {
@@ -322,11 +334,15 @@ static void test_json__is_as_documented(void **state)
 		json_of(snapshot, &filter),
 		"{\"version\":1,\"domain\":\"unit\",\"taken_ms\":1500,\"off\":[],\"processes\":[{"
 		"\"pid\":18,"
-		"\"command\":\"idle\"," ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}}],"
-		"\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{\"memcached_get\":100,"
-		"\"memcached_set\":4},\"passed\":{\"too_long\":9}},"
-		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":7,\"writers\":"
-		"\"one\"}}\n");
+		"\"command\":\"idle\"," ZERO_LAYERS("") NOTHING_SAVED
+		",\"calls\":{},\"served\":{},\"passed\":{}}],"
+		"\"total\":{" ZERO_LAYERS(",\"histogram\":[]") NOTHING_SAVED
+		",\"calls\":{\"memcached_get\":100,"
+		"\"memcached_set\":4},\"served\":{\"memcached_get\":{\"keys\":100,\"memory\":100,"
+		"\"memcached\":0,\"redis\":0,\"nowhere\":0,\"passed\":0,\"failed\":0,"
+		"\"unknown\":0}},\"passed\":{\"too_long\":9}},"
+		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":7,"
+		"\"writers\":\"one\"}}\n");
 	assert_contains(json_of(sample(), &everything),
 			"\"processes\":[{\"pid\":17,\"command\":\"php-fpm\",\"layers\":[{\"name\":"
 			"\"memory\",\"hits\":75,\"misses\":25,");
@@ -434,9 +450,10 @@ static void test_no_file__nothing_has_run(void **state)
 	assert_string_equal(
 		text,
 		"{\"version\":1,\"domain\":\"unit\",\"taken_ms\":0,\"off\":[],\"processes\":[],"
-		"\"total\":{" ZERO_LAYERS NOTHING_SAVED ",\"calls\":{},\"passed\":{}},"
-		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":0,\"writers\":"
-		"\"one\"}}\n");
+		"\"total\":{" ZERO_LAYERS(",\"histogram\":[]") NOTHING_SAVED
+		",\"calls\":{},\"served\":{},\"passed\":{}},"
+		"\"redis\":{\"breaker\":\"closed\",\"unmarked\":0,\"generation\":0,"
+		"\"writers\":\"one\"}}\n");
 	assert_int_equal(access(stats_file_path, F_OK), -1);
 	assert_int_equal(n_errors, 0);
 	assert_int_equal(RUN(text, "--pid", "1"), CLI_FAILED);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "core/peek.h"
 #include "tests/unit/lib/fake_layers.h"
 
 static void test_hit_above__asks_nobody_below(void **state)

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "core/peek.h"
 #include "tests/unit/lib/fake_layers.h"
 
 static void switch_layers(unsigned off, unsigned on)

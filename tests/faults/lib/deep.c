@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -175,9 +176,10 @@ struct layer_batch deep_batch(struct layer_item *items, size_t n)
 }
 
 /* The answer; the value, where there is one, into a buffer of the caller's. */
-enum layer_answer deep_get(struct layer *layer, const char *key, char ret_value[64])
+enum layer_answer deep_get_in(struct layer *layer, const char *key, uint64_t slot,
+			      char ret_value[64])
 {
-	struct layer_item item = { .key = deep_key(key), .answer = LAYER_MISS };
+	struct layer_item item = { .key = deep_key(key), .slot = slot, .answer = LAYER_MISS };
 	struct layer_batch batch = deep_batch(&item, 1);
 
 	redis_ops.get(layer, &batch);
@@ -187,6 +189,18 @@ enum layer_answer deep_get(struct layer *layer, const char *key, char ret_value[
 		free(item.value);
 	}
 	return item.answer;
+}
+
+uint64_t deep_slot(void)
+{
+	static _Atomic uint64_t slot = 1000; /* several threads ask */
+
+	return atomic_fetch_add(&slot, 1);
+}
+
+enum layer_answer deep_get(struct layer *layer, const char *key, char ret_value[64])
+{
+	return deep_get_in(layer, key, deep_slot(), ret_value);
 }
 
 void deep_flush(struct layer *layer)
@@ -288,6 +302,14 @@ const char *deep_command_to(const struct server *server, const char *text)
 
 	close(fd);
 	return answer;
+}
+
+unsigned deep_n_reads(const struct server *server)
+{
+	const char *at =
+		strstr(deep_command_to(server, "INFO commandstats"), "cmdstat_mget:calls=");
+
+	return at ? (unsigned)strtoul(strchr(at, '=') + 1, NULL, 10) : 0;
 }
 
 int deep_listen(const struct server *server)

@@ -64,7 +64,15 @@ void deep_wrote(struct layer *layer, enum layer_verb verb, const char *key, cons
 void deep_set(struct layer *layer, const char *key, const char *value);
 void deep_flush(struct layer *layer);
 
-/* The answer; the value, where there is one, into a buffer of the caller's. */
+/* Another one each time, as if somebody had written. */
+uint64_t deep_slot(void);
+
+/*
+ * The answer; the value, where there is one, into a buffer of the caller's.  The slot is
+ * deep_slot(), or as the test says.
+ */
+enum layer_answer deep_get_in(struct layer *layer, const char *key, uint64_t slot,
+			      char ret_value[64]);
 enum layer_answer deep_get(struct layer *layer, const char *key, char ret_value[64]);
 
 /* A commit is not waited for: on another connection it comes a moment later. */
@@ -96,6 +104,9 @@ const char *deep_ask(int fd, const char *text);
 const char *deep_command_to(const struct server *server, const char *text);
 const char *deep_command(const char *text);
 void deep_expect_command(const char *text, const char *answer);
+
+/* How many times a server was read. */
+unsigned deep_n_reads(const struct server *server);
 
 /* Makes it listen on a free port of 127.0.0.1, too, and says which. */
 int deep_listen(const struct server *server);

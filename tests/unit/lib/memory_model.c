@@ -380,7 +380,7 @@ static const char *log_books(struct layer *layer, unsigned queue, uint64_t *n_en
 		uint64_t size = memory_log_head(log, place, &head);
 
 		UNLESS(size > 0, "an entry without size");
-		if (head.kind != MEMORY_FILLER &&
+		if (memory_kind(&head) != MEMORY_FILLER &&
 		    memory_word_at(layer, memory_entry_hash(&head, memory_log_at(log, place)),
 				   queue, place)) {
 			n_living += size;
