@@ -8,13 +8,18 @@ static const char *const texts[REDIS_N_SCRIPTS] = {
 #undef SCRIPT
 };
 
+void redis_scripts_load_one(struct redis_wire *wire, enum redis_script script)
+{
+	redis_wire_command(wire, 3);
+	redis_wire_text(wire, "SCRIPT");
+	redis_wire_text(wire, "LOAD");
+	redis_wire_text(wire, texts[script]);
+}
+
 void redis_scripts_load(struct redis_wire *wire)
 {
 	for (unsigned i = 0; i < REDIS_N_SCRIPTS; i++) {
-		redis_wire_command(wire, 3);
-		redis_wire_text(wire, "SCRIPT");
-		redis_wire_text(wire, "LOAD");
-		redis_wire_text(wire, texts[i]);
+		redis_scripts_load_one(wire, (enum redis_script)i);
 	}
 }
 

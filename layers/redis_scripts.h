@@ -29,6 +29,9 @@ struct redis_scripts {
 /* Builds the commands that load them: REDIS_N_SCRIPTS of the next exchange. */
 void redis_scripts_load(struct redis_wire *wire);
 
+/* The same of one, before a call that must not be lost. */
+void redis_scripts_load_one(struct redis_wire *wire, enum redis_script script);
+
 /* Takes the answer to one of those; false where it is none. */
 bool redis_scripts_take(struct redis_scripts *scripts, enum redis_script script,
 			const struct redis_wire_reply *reply);

@@ -132,6 +132,7 @@ void redis_session_press(struct redis_session *session, struct redis_key *key, b
 	char text[REDIS_RECORD_MAX];
 
 	if (several) {
+		redis_scripts_load_one(wire, REDIS_SCRIPT_press);
 		redis_scripts_call(wire, &session->connection->scripts, REDIS_SCRIPT_press, 2, 2);
 	} else {
 		redis_wire_command(wire, 3);

@@ -188,6 +188,13 @@ static void test_full__marks_and_closes(void **state)
 	domains_end(domains_one, &write);
 	assert_true(domains_closed_for("k") > REDIS_MARK_MS / 2);
 	deep_expect_clean(true);
+	/* Also where the scripts were lost that nobody has called since. */
+	deep_expect_command("SCRIPT FLUSH", "+OK\r\n");
+	write = domains_begin(domains_one, LAYER_SET, "k", "w");
+	domains_mark(domains_one, &write);
+	domains_expect_record("k", 'P');
+	deep_expect_clean(true);
+	domains_end(domains_one, &write);
 }
 
 static void test_policy_that_drops_marks__is_refused(void **state)
