@@ -15,10 +15,6 @@
 
 #define CACHE_LINE 64
 
-/* A hit is a few hundred instructions, of which calls would be a tenth. */
-#define INLINE __attribute__((always_inline))
-#define COLD __attribute__((noinline, cold))
-
 /* A smaller table is in the processor's cache anyway, and mostly its entries. */
 #define PREFETCH_WORDS 65536
 
@@ -88,12 +84,6 @@ COLD static bool find_further(const struct layer *layer, const struct memory_way
 	return false;
 }
 
-COLD static bool find_among(const struct layer *layer, const struct memory_ways *ways,
-			    const struct layer_key *key, struct memory_found *ret)
-{
-	return find_further(layer, ways, memory_matches(ways), key, ret);
-}
-
 /* Not the first of the words, or not in this table: words may be moving to it from another. */
 COLD static bool find_elsewhere(const struct layer *layer, uint32_t matches,
 				const struct layer_key *key, struct memory_found *ret)
@@ -109,7 +99,7 @@ COLD static bool find_elsewhere(const struct layer *layer, uint32_t matches,
 		return false;
 	}
 	ways = memory_table_ways(before, memory_hash(key));
-	return find_among(layer, &ways, key, ret);
+	return find_further(layer, &ways, memory_matches(&ways), key, ret);
 }
 
 INLINE static inline bool find_inline(const struct layer *layer, const struct layer_key *key,

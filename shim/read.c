@@ -4,10 +4,8 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "base/likely.h"
 #include "core/peek.h"
-
-/* A hit is a few hundred instructions, of which calls would be a tenth. */
-#define INLINE __attribute__((always_inline))
 
 static void *program_alloc(void *owner, size_t n)
 {

@@ -35,7 +35,7 @@ static inline bool results_unread(const struct shim_results *results)
 
 /*
  * For a request of n keys on this handle, as if it had found nothing yet: the caller
- * sets read, want_cas and all of every item.  NULL where there is no memory.
+ * sets read, want_cas, and every item's key and answer.  NULL where there is no memory.
  */
 struct shim_results *results_take(struct shim_state *state, size_t n);
 

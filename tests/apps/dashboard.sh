@@ -29,12 +29,7 @@ LD_PRELOAD="$BUILD/libtower.so" php tests/apps/traffic.php "$socket" "$work/read
 running=$!
 setpriv --pdeathsig KILL "$BUILD/tower" metrics --listen 127.0.0.1:0 >"$work/address" 2>&1 &
 others=$!
-tries=0
-until grep -q . "$work/address"; do
-	tries=$((tries + 1))
-	[ "$tries" -lt 200 ] || problem 'tower metrics does not listen'
-	sleep 0.05
-done
+await_address "$work/address"
 target=$(sed 's|^http://||; s|/metrics$||' "$work/address")
 cat >"$work/prometheus.yml" <<CONFIGURATION
 global: {scrape_interval: 500ms, scrape_timeout: 500ms}

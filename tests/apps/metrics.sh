@@ -52,12 +52,7 @@ done
 # Without an address it is this machine's own.
 "$tower" metrics --listen 0 >"$work/address" 2>&1 &
 running=$!
-tries=0
-until grep -q . "$work/address"; do
-	tries=$((tries + 1))
-	[ "$tries" -lt 200 ] || problem 'it does not listen'
-	sleep 0.05
-done
+await_address "$work/address"
 /usr/bin/python3 tests/apps/metrics.py "$(cat "$work/address")" "$work/stdout" "$work/http" ||
 	problem 'not as it should be over HTTP'
 check "$work/http"

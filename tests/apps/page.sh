@@ -25,12 +25,7 @@ running=$!
 
 setpriv --pdeathsig KILL "$tower" metrics --listen 127.0.0.1:0 >"$work/address" 2>&1 &
 listening=$!
-tries=0
-until grep -q . "$work/address"; do
-	tries=$((tries + 1))
-	[ "$tries" -lt 200 ] || problem 'it does not listen'
-	sleep 0.05
-done
+await_address "$work/address"
 address=$(sed 's/metrics$//' "$work/address")
 if ! /usr/bin/python3 tests/apps/page.py "$address" "$listening" "$work"; then
 	kill -TERM "$listening" 2>/dev/null || :

@@ -139,3 +139,13 @@ expect_hits() {
 			problem "$1, $expect_mode: only $expect_seen hits of $2, not $3"
 	done
 }
+
+# Waits until a server that was just started has said in the file where it listens.
+await_address() {
+	tries=0
+	until grep -qs . "$1"; do
+		tries=$((tries + 1))
+		[ "$tries" -lt 200 ] || problem 'it does not listen'
+		sleep 0.05
+	done
+}
