@@ -78,6 +78,11 @@ RACY_FUNCTION void racy_write(void *to, const void *from, size_t n)
 	racy_copy(to, from, n);
 }
 
+RACY_FUNCTION void racy_write_word(void *to, uint64_t word)
+{
+	*(volatile uint64_t *)to = word;
+}
+
 /* The same where the two overlap. */
 RACY_FUNCTION void racy_move(void *to, const void *from, size_t n)
 {
@@ -139,6 +144,17 @@ static inline bool racy_equal(const void *racy, const void *own, size_t n)
 static inline void racy_write(void *to, const void *from, size_t n)
 {
 	memcpy(to, from, n);
+}
+
+/*
+ * An aligned word.  Several of them one by one, not as a struct: the processor would wait for
+ * words on its way to the cache before it copies them in pairs.
+ */
+static inline void racy_write_word(void *to, uint64_t word)
+{
+	typedef uint64_t __attribute__((may_alias)) any_word;
+
+	*(volatile any_word *)to = word;
 }
 
 static inline void racy_move(void *to, const void *from, size_t n)

@@ -42,12 +42,13 @@ int64_t expiry_exptime(int64_t deadline_ns)
 int64_t expiry_cap(int64_t exptime, int64_t ttl_ns)
 {
 	int64_t ttl_s = ttl_ns / CLOCK_NS_PER_S;
-	int64_t now_s = clock_wall_s();
 	int64_t left_s = exptime;
+	int64_t now_s;
 
 	if (ttl_s == 0 || exptime < 0) {
 		return exptime;
 	}
+	now_s = clock_wall_s();
 	if (exptime > EXPIRY_RELATIVE_MAX_S) {
 		left_s = exptime - now_s;
 	}

@@ -230,18 +230,23 @@ static bool add_write(struct slots *slots, size_t slot, int64_t give_up_ns, uint
 	return true;
 }
 
-static void set_entry(_Atomic uint64_t *entry, size_t slot, enum slots_entry state, uint64_t second)
+/* Release is enough: slots_file.h. */
+static void set_entry(_Atomic uint64_t *entry, uint64_t word)
 {
 	if (entry) {
-		atomic_store(entry, slots_entry_ending(slots_entry_word(slot, state), second));
+		atomic_store_explicit(entry, word, memory_order_release);
 	}
 }
 
 static void free_entry(_Atomic uint64_t *entry)
 {
-	if (entry) {
-		atomic_store(entry, slots_entry_word(0, SLOTS_FREE));
-	}
+	set_entry(entry, slots_entry_word(0, SLOTS_FREE));
+}
+
+void slots_expect(const struct slots *slots, uint64_t hash)
+{
+	__builtin_prefetch((const void *)&slots->words[hash & slots->mask], 1);
+	slots_expect_end(slots, hash);
 }
 
 void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
@@ -253,11 +258,9 @@ void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 	_Atomic uint64_t *entry;
 	uint64_t before;
 
-	/* Wanted when the call has been made: slots_note_end(). */
-	__builtin_prefetch(&slots->ends[slot / SLOTS_PER_ENDS]);
 	for (;;) {
-		entry = slots_take_entry(slots, slot);
-		set_entry(entry, slot, SLOTS_UNSURE, second);
+		entry = slots_take_entry(
+			slots, slots_entry_ending(slots_entry_word(slot, SLOTS_UNSURE), second));
 		if (entry == NULL) {
 			/* Before the word: a repair that sees it must not count without us. */
 			atomic_store(&slots->head->unrecorded, 1);
@@ -270,7 +273,7 @@ void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 		free_entry(entry);
 		wait_for_owner(slots, slot, &give_up_ns);
 	}
-	set_entry(entry, slot, SLOTS_ENTERED, second);
+	set_entry(entry, slots_entry_ending(slots_entry_word(slot, SLOTS_ENTERED), second));
 	ret_ticket->slot = slot;
 	ret_ticket->alone = (before & SLOTS_IN_FLIGHT) == 0;
 	ret_ticket->entered = (before & ~SLOTS_OWNED) + enter_adds(slots);
@@ -320,7 +323,7 @@ bool slots_enter_owning(struct slots *slots, uint64_t hash, uint64_t seen,
 			struct slots_ticket *ret_ticket)
 {
 	size_t slot = hash & slots->mask;
-	_Atomic uint64_t *entry = slots_take_entry(slots, slot);
+	_Atomic uint64_t *entry = slots_take_entry(slots, slots_entry_word(slot, SLOTS_UNSURE));
 	uint64_t before = atomic_load(&slots->words[slot]);
 	bool is_ours;
 
@@ -336,7 +339,7 @@ bool slots_enter_owning(struct slots *slots, uint64_t hash, uint64_t seen,
 		  atomic_compare_exchange_strong(&slots->words[slot], &before,
 						 ret_ticket->entered | SLOTS_OWNED);
 	if (is_ours) {
-		set_entry(entry, slot, SLOTS_ENTERED, 0);
+		set_entry(entry, slots_entry_word(slot, SLOTS_ENTERED));
 	} else {
 		free_entry(entry);
 	}
@@ -381,9 +384,7 @@ uint64_t slots_leave(struct slots *slots, const struct slots_ticket *ticket)
 	uint64_t adds = leave_adds(slots);
 	uint64_t before;
 
-	if (ticket->entry) {
-		atomic_store(ticket->entry, slots_entry_word(ticket->slot, SLOTS_UNSURE));
-	}
+	set_entry(ticket->entry, slots_entry_word(ticket->slot, SLOTS_UNSURE));
 	before = atomic_fetch_add(&slots->words[ticket->slot], adds);
 	free_entry(ticket->entry);
 	/* What was written before a flush is gone, though nobody else entered the slot. */

@@ -84,6 +84,9 @@ void slots_close(struct slots **slots);
 /* The token of a key's slot now, or LAYER_SLOT_BUSY.  May repair the slot. */
 uint64_t slots_load(struct slots *slots, uint64_t hash);
 
+/* slots_enter() and slots_note_end() of this key are to come. */
+void slots_expect(const struct slots *slots, uint64_t hash);
+
 /* A write whose value will end at deadline_ns, or CLOCK_NEVER. */
 void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 		 struct slots_ticket *ret_ticket);
@@ -146,6 +149,9 @@ void slots_settle_old(struct slots *slots);
  * never).  `also`: or it has any end noted before.
  */
 void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, bool also);
+
+/* slots_end() or slots_note_end() of this key is to come: its line is fetched meanwhile. */
+void slots_expect_end(const struct slots *slots, uint64_t hash);
 
 /* The earliest moment at which the key may end, or CLOCK_NEVER. */
 int64_t slots_end(struct slots *slots, uint64_t hash);

@@ -29,7 +29,10 @@
  * the same step.  Who enters waits until the flag is gone, for SLOTS_OWN_NS at
  * most, then takes it away; so does a repair, where nobody in the slot lives.
  *
- * All of this is sequentially consistent; only the reader's fast path is not.
+ * All of this is sequentially consistent, but for the reader's fast path, and for an
+ * entry's own thread, which only releases what it stores there: between any two of its
+ * steps lies the addition to the word, which is.  So whoever sees the word's new value sees
+ * the entry as it was made before, and whoever sees the entry's next state, the word's value.
  */
 #ifndef TOWER_CORE_SLOTS_FILE_H
 #define TOWER_CORE_SLOTS_FILE_H
@@ -200,8 +203,8 @@ static inline _Atomic uint64_t *slots_marks(const struct slots *slots,
 /* Where everything lies, and what the file must be: the same in every process. */
 void slots_lay_out(struct slots *slots, const struct slots_options *options, struct shm_kind *ret);
 
-/* A free entry of the process, now UNSURE of this slot; NULL where none is to be had. */
-_Atomic uint64_t *slots_take_entry(struct slots *slots, size_t slot);
+/* A free entry of the process, which becomes `unsure`; NULL where none is to be had. */
+_Atomic uint64_t *slots_take_entry(struct slots *slots, uint64_t unsure);
 
 /*
  * Whether the record's owner will never again write to anything; also what this

@@ -125,7 +125,7 @@ void slots_claim(struct slots *slots)
 /* Where this thread found a free entry last. */
 static __thread unsigned last_entry;
 
-static _Atomic uint64_t *take_entry_of(struct slots_record *record, size_t slot)
+static _Atomic uint64_t *take_entry_of(struct slots_record *record, uint64_t unsure)
 {
 	for (unsigned n = 0; n < SLOTS_ENTRIES - WRITING; n++) {
 		unsigned i = (last_entry + n) % (SLOTS_ENTRIES - WRITING);
@@ -133,8 +133,7 @@ static _Atomic uint64_t *take_entry_of(struct slots_record *record, size_t slot)
 		uint64_t none = slots_entry_word(0, SLOTS_FREE);
 
 		if (atomic_load_explicit(entry, memory_order_relaxed) == none &&
-		    atomic_compare_exchange_strong(entry, &none,
-						   slots_entry_word(slot, SLOTS_UNSURE))) {
+		    atomic_compare_exchange_strong(entry, &none, unsure)) {
 			last_entry = i;
 			return entry;
 		}
@@ -142,12 +141,12 @@ static _Atomic uint64_t *take_entry_of(struct slots_record *record, size_t slot)
 	return NULL;
 }
 
-static _Atomic uint64_t *take_entry(struct slots *slots, size_t slot)
+static _Atomic uint64_t *take_entry(struct slots *slots, uint64_t unsure)
 {
 	uint32_t n_own = atomic_load(&slots->n_own);
 
 	for (uint32_t i = 0; i < n_own; i++) {
-		_Atomic uint64_t *entry = take_entry_of(slots->own[i], slot);
+		_Atomic uint64_t *entry = take_entry_of(slots->own[i], unsure);
 
 		if (entry) {
 			return entry;
@@ -156,16 +155,16 @@ static _Atomic uint64_t *take_entry(struct slots *slots, size_t slot)
 	return NULL;
 }
 
-_Atomic uint64_t *slots_take_entry(struct slots *slots, size_t slot)
+_Atomic uint64_t *slots_take_entry(struct slots *slots, uint64_t unsure)
 {
-	_Atomic uint64_t *entry = take_entry(slots, slot);
+	_Atomic uint64_t *entry = take_entry(slots, unsure);
 
 	if (entry == NULL && atomic_load(&slots->n_own)) {
 		/* More threads write at once than a record has entries. */
 		lock_take(&slots->doubts_lock);
-		entry = take_entry(slots, slot);
+		entry = take_entry(slots, unsure);
 		if (entry == NULL && claim_one(slots)) {
-			entry = take_entry(slots, slot);
+			entry = take_entry(slots, unsure);
 		}
 		lock_release(&slots->doubts_lock);
 	}

@@ -225,6 +225,16 @@ bool tower_peek_watched(const struct tower *tower, const struct layer_key *key, 
 	return hit;
 }
 
+/* Of what the authority is about to answer. */
+static void expect_ends(const struct tower *tower, const struct layer_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_items; i++) {
+		if (batch->items[i].answer != LAYER_HIT) {
+			slots_expect_end(tower->slots, batch->items[i].key.hash);
+		}
+	}
+}
+
 bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 {
 	const struct tower_layer *authority = &tower->layers[tower->authority];
@@ -250,6 +260,7 @@ bool tower_read_begin(struct tower *tower, struct layer_batch *batch)
 		ask(tower, batch, batch->at++);
 	}
 	count_batch(tower, batch);
+	expect_ends(tower, batch);
 	return batch->n_hits == batch->n_items || authority->ops->submit == NULL ||
 	       submit(tower, batch);
 }

@@ -169,6 +169,19 @@ static void call_beside(struct tower *tower, const struct tower_layer *deep,
 
 /* --- the write --- */
 
+/* Waiting for lines of the processor's cache would cost a write more than all the rest. */
+static void expect(const struct tower *tower, const struct layer_key *key, bool again)
+{
+	const struct tower_layer *first = &tower->layers[0];
+
+	if (!again) {
+		slots_expect(tower->slots, key->hash);
+	}
+	if (first->ops->expect) {
+		first->ops->expect(first->layer, key, again);
+	}
+}
+
 static void enter(struct tower *tower, struct layer_write *write, int64_t deadline_ns,
 		  struct slots_ticket *ret_ticket)
 {
@@ -177,11 +190,9 @@ static void enter(struct tower *tower, struct layer_write *write, int64_t deadli
 	if (deep) {
 		deep->ops->announce(deep->layer, write);
 	}
-	if (tower->layers[0].ops->expect) {
-		tower->layers[0].ops->expect(tower->layers[0].layer, &write->key);
-	}
 	slots_enter(tower->slots, write->key.hash, deadline_ns, ret_ticket);
 	open_writes_add(tower->slots, ret_ticket);
+	expect(tower, &write->key, true);
 }
 
 /* What is shared by many hears of the end after the slot was left, and only then. */
@@ -246,6 +257,7 @@ void tower_write(struct tower *tower, struct layer_write *write, struct slots_do
 	const struct tower_layer *deep = tower_deep(tower);
 	struct slots_ticket ticket;
 
+	expect(tower, &write->key, false);
 	tower_keep_up(tower);
 	write->timed = timing_walk();
 	if (write->changes_expiry) {
@@ -275,6 +287,7 @@ void tower_change(struct tower *tower, const struct layer_key *key, int64_t expt
 	struct layer_write write = { .verb = LAYER_TOUCH, .key = *key };
 	struct slots_ticket ticket;
 
+	expect(tower, key, false);
 	tower_keep_up(tower);
 	write.deadline_ns = expiry_deadline_ns(exptime);
 	enter(tower, &write, write.deadline_ns, &ticket);

@@ -195,7 +195,7 @@ struct layer_ops {
 	/*
 	 * Optional, of a first layer: get() of one key, without a batch.  The
 	 * slot is that of *ret, and not BUSY; of *ret everything but key, answer
-	 * and layer is set where it is a hit, else nothing.  Takes nothing that a
+	 * and layer is set where it is a hit, else its value is not.  Takes nothing that a
 	 * handler of the program could leave taken by jumping away, so that what
 	 * would have to be changed is LAYER_UNASKED, and get() does it.
 	 */
@@ -233,9 +233,11 @@ struct layer_ops {
 
 	/*
 	 * Optional, LAYER_PRIVATE only: written() of this key will follow when memcached has
-	 * answered; until then the processor may fetch what it will look at.
+	 * answered; until then the processor may fetch what it will look at.  Called twice,
+	 * some hundred instructions apart: `again` finds what the first has asked for, and
+	 * asks for what that leads to.
 	 */
-	void (*expect)(const struct layer *layer, const struct layer_key *key);
+	void (*expect)(const struct layer *layer, const struct layer_key *key, bool again);
 
 	/*
 	 * The authority answered a write and its slot was left.  Afterwards the

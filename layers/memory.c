@@ -22,8 +22,8 @@
 
 /*
  * Whether the word leads to this key's entry.  What is read may be overwritten
- * at any moment: sizes are bounded before they are used, and memory_log_holds()
- * comes last.
+ * at any moment, and is believed only after memory_log_holds(); what is looked at before
+ * that lies within the ring and MEMORY_RING_SPARE, whatever it says.
  */
 INLINE static inline bool is_entry_of(const struct layer *layer, uint64_t word,
 				      const struct layer_key *key, struct memory_found *ret)
@@ -32,24 +32,15 @@ INLINE static inline bool is_entry_of(const struct layer *layer, uint64_t word,
 	uint64_t oldest = atomic_load_explicit(&log->head, memory_order_relaxed);
 	uint64_t place = memory_log_place(memory_word_place(word), oldest);
 	const char *bytes = memory_log_at(log, place);
-	uint64_t left = log->mask + 1 - (place & log->mask);
 	struct memory_head head;
-	size_t n_key;
-	size_t offset;
 
-	if (unlikely(left < sizeof(head))) {
-		return false;
-	}
 	/* Where in these lines the value begins is known only when the head has come. */
 	__builtin_prefetch(bytes + CACHE_LINE);
 	__builtin_prefetch(bytes + (size_t)2 * CACHE_LINE);
 	head = memory_head_read(bytes);
-	n_key = memory_n_key(&head);
-	offset = memory_key_offset(&head);
-	if (unlikely(n_key != key->n_wire || head.where != key->place ||
+	if (unlikely(memory_n_key(&head) != key->n_wire || head.where != key->place ||
 		     memory_kind(&head) > MEMORY_ENTRY_WITH_CAS ||
-		     offset + n_key + memory_n_value(&head) > left ||
-		     !racy_equal(bytes + offset, key->wire, n_key))) {
+		     !racy_equal(bytes + memory_key_offset(&head), key->wire, key->n_wire))) {
 		return false;
 	}
 	ret->log = log;
@@ -60,64 +51,66 @@ INLINE static inline bool is_entry_of(const struct layer *layer, uint64_t word,
 	return likely(memory_log_holds(log, place));
 }
 
-INLINE static inline bool is_entry_at(const struct layer *layer, const struct memory_ways *ways,
-				      _Atomic uint64_t *at, const struct layer_key *key,
-				      struct memory_found *ret)
+/* A word whose tag was the key's just now; if it has become another's, its key tells. */
+INLINE static inline bool is_entry_at(const struct layer *layer, _Atomic uint64_t *at,
+				      const struct layer_key *key, struct memory_found *ret)
 {
 	uint64_t word = atomic_load_explicit(at, memory_order_acquire);
 
 	ret->at = at;
-	return likely((word & MEMORY_WORD_TAG) == ways->tag && word) &&
-	       is_entry_of(layer, word, key, ret);
+	return likely(word) && is_entry_of(layer, word, key, ret);
 }
 
-/* Among words that another key's tag is the same as. */
-COLD static bool find_further(const struct layer *layer, const struct memory_ways *ways,
-			      uint32_t matches, const struct layer_key *key,
-			      struct memory_found *ret)
+/* All that one table may have of a key. */
+static bool find_in(const struct layer *layer, const struct memory_table *table,
+		    const struct layer_key *key, struct memory_found *ret)
 {
-	while (matches) {
-		if (is_entry_at(layer, ways, memory_match_take(ways, &matches), key, ret)) {
-			return true;
+	struct memory_ways ways = memory_table_ways(table, memory_hash(key));
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t matches = memory_matches(ways.lines[i], ways.tag);
+
+		while (matches) {
+			_Atomic uint64_t *at = memory_match_take(ways.lines[i], &matches);
+
+			if (is_entry_at(layer, at, key, ret)) {
+				return true;
+			}
 		}
 	}
 	return false;
 }
 
-/* Not the first of the words, or not in this table: words may be moving to it from another. */
-COLD static bool find_elsewhere(const struct layer *layer, uint32_t matches,
-				const struct layer_key *key, struct memory_found *ret)
+/*
+ * Not by the first word that has its tag: it is in the next line, or shares the tag with
+ * another key, or is in the table whose words are being moved, or nowhere.
+ */
+COLD static bool find_elsewhere(const struct layer *layer, const struct layer_key *key,
+				struct memory_found *ret)
 {
-	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
 	const struct memory_table *before;
 
-	if (find_further(layer, &ways, matches, key, ret)) {
+	if (find_in(layer, memory_index_now(&layer->index), key, ret)) {
 		return true;
 	}
 	before = memory_index_before(&layer->index);
-	if (before == NULL) {
-		return false;
-	}
-	ways = memory_table_ways(before, memory_hash(key));
-	return find_further(layer, &ways, memory_matches(&ways), key, ret);
+	return before && find_in(layer, before, key, ret);
 }
 
+/* Most keys are in their first line, which is the only one that a hit there looks at. */
 INLINE static inline bool find_inline(const struct layer *layer, const struct layer_key *key,
 				      struct memory_found *ret)
 {
 	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
-	uint32_t matches = memory_matches(&ways);
+	uint32_t matches = memory_matches(ways.lines[0], ways.tag);
 	struct memory_found further;
 
 	if (likely(matches) &&
-	    likely(is_entry_at(layer, &ways, memory_match_take(&ways, &matches), key, ret))) {
+	    likely(is_entry_at(layer, memory_match_take(ways.lines[0], &matches), key, ret))) {
 		return true;
 	}
-	if (likely(matches == 0) && likely(memory_index_before(&layer->index) == NULL)) {
-		return false;
-	}
 	/* Kept apart, so that most are in registers. */
-	if (!find_elsewhere(layer, matches, key, &further)) {
+	if (!find_elsewhere(layer, key, &further)) {
 		return false;
 	}
 	*ret = further;
@@ -129,27 +122,32 @@ static bool find(const struct layer *layer, const struct layer_key *key, struct 
 	return find_inline(layer, key, ret);
 }
 
-/* False where the program's memory is out, or the entry went meanwhile. */
+/*
+ * False where the program's memory is out, or the entry went meanwhile.  What needs no call
+ * comes before those that copy, so that little has to be kept over them.
+ */
 INLINE static inline bool answer(const struct memory_found *found,
 				 const struct layer_allocator *allocator, struct layer_item *item)
 {
 	const struct memory_head *head = &found->head;
 	size_t n_value = memory_n_value(head);
-	bool has_cas = memory_kind(head) == MEMORY_ENTRY_WITH_CAS;
+	const char *bytes = found->bytes + memory_key_offset(head) + memory_n_key(head);
 	char *value = NULL;
-	uint64_t cas = 0;
 
+	item->has_cas = memory_kind(head) == MEMORY_ENTRY_WITH_CAS;
+	item->cas = item->has_cas ? racy_word(found->bytes + sizeof(*head)) : 0;
+	item->cas -= fault_planted(FAULT_stale_cas) ? 1 : 0;
+	item->n_value = n_value;
+	item->flags =
+		memory_flags(head) & (fault_planted(FAULT_wrong_flags) ? UINT16_MAX : UINT32_MAX);
+	item->deadline_ns = memory_deadline(head);
 	if (likely(n_value)) {
 		value = allocator->alloc(allocator->owner, n_value + 1);
 		if (unlikely(value == NULL)) {
 			return false;
 		}
-		racy_copy(value, found->bytes + memory_key_offset(head) + memory_n_key(head),
-			  n_value);
+		racy_copy(value, bytes, n_value);
 		value[n_value] = '\0';
-	}
-	if (has_cas) {
-		cas = racy_word(found->bytes + sizeof(*head));
 	}
 	if (unlikely(!memory_log_holds(found->log, found->place))) {
 		allocator->free(allocator->owner, value);
@@ -159,12 +157,6 @@ INLINE static inline bool answer(const struct memory_found *found,
 		value[n_value - 1] ^= 1;
 	}
 	item->value = value;
-	item->n_value = n_value;
-	item->flags =
-		memory_flags(head) & (fault_planted(FAULT_wrong_flags) ? UINT16_MAX : UINT32_MAX);
-	item->cas = cas - (fault_planted(FAULT_stale_cas) ? 1 : 0);
-	item->has_cas = has_cas;
-	item->deadline_ns = memory_deadline(head);
 	return true;
 }
 
@@ -237,10 +229,10 @@ static enum layer_answer memory_peek(struct layer *layer, const struct layer_key
 	}
 	/* Here the key is at hand, and behind the copy it would have to be kept for this. */
 	probe_hit(PROBE_MEMORY, key, memory_n_value(&found.head));
+	memory_word_use(found.at, found.word, layer->uses_max);
 	if (unlikely(!answer(&found, allocator, ret))) {
 		return LAYER_UNASKED;
 	}
-	memory_word_use(found.at, found.word, layer->uses_max);
 	counter_hit(*layer->counters, ret->n_value);
 	return LAYER_HIT;
 }
@@ -276,11 +268,27 @@ INLINE static inline bool get_one(struct layer *layer, struct layer_batch *batch
 	if (batch->want_cas && memory_kind(&found.head) != MEMORY_ENTRY_WITH_CAS) {
 		return false;
 	}
-	if (!batch->probe && !answer(&found, &batch->allocator, item)) {
-		return false;
-	}
 	memory_word_use(found.at, found.word, layer->uses_max);
-	return true;
+	return batch->probe || answer(&found, &batch->allocator, item);
+}
+
+/* Of a key whose first line of words is at hand. */
+static void prefetch_entry(const struct layer *layer, const struct memory_ways *ways)
+{
+	uint32_t matches = memory_matches(ways->lines[0], ways->tag);
+	uint64_t word = 0;
+
+	if (matches) {
+		word = atomic_load_explicit(memory_match_take(ways->lines[0], &matches),
+					    memory_order_relaxed);
+	}
+	if (word) {
+		const char *bytes = memory_log_at(&layer->logs[memory_word_queue(word)],
+						  memory_word_place(word));
+
+		__builtin_prefetch(bytes);
+		__builtin_prefetch(bytes + CACHE_LINE);
+	}
 }
 
 /*
@@ -294,23 +302,9 @@ static void prefetch(const struct layer *layer, const struct layer_item *items, 
 	for (size_t i = 0; i < n; i++) {
 		ways[i] = memory_index_ways(&layer->index, memory_hash(&items[i].key));
 		__builtin_prefetch((const void *)ways[i].lines[0]);
-		__builtin_prefetch((const void *)ways[i].lines[1]);
 	}
 	for (size_t i = 0; i < n; i++) {
-		uint32_t matches = memory_matches(&ways[i]);
-		uint64_t word = 0;
-
-		if (matches) {
-			word = atomic_load_explicit(memory_match_take(&ways[i], &matches),
-						    memory_order_relaxed);
-		}
-		if (word) {
-			const char *bytes = memory_log_at(&layer->logs[memory_word_queue(word)],
-							  memory_word_place(word));
-
-			__builtin_prefetch(bytes);
-			__builtin_prefetch(bytes + CACHE_LINE);
-		}
+		prefetch_entry(layer, &ways[i]);
 	}
 }
 
@@ -396,12 +390,15 @@ static void memory_fill(struct layer *layer, const struct layer_batch *batch, ui
 	}
 }
 
-static void memory_expect(const struct layer *layer, const struct layer_key *key)
+static void memory_expect(const struct layer *layer, const struct layer_key *key, bool again)
 {
 	struct memory_ways ways = memory_index_ways(&layer->index, memory_hash(key));
 
-	__builtin_prefetch((const void *)ways.lines[0]);
-	__builtin_prefetch((const void *)ways.lines[1]);
+	if (again) {
+		prefetch_entry(layer, &ways);
+	} else {
+		__builtin_prefetch((const void *)ways.lines[0]);
+	}
 }
 
 static void memory_written(struct layer *layer, const struct layer_write *write)
@@ -507,6 +504,7 @@ struct layer *memory_open(const struct memory_options *options, struct layer_cou
 		return NULL;
 	}
 	lock_init(&layer->lock, LOCK_RANK_MEMORY);
+	memory_sweep_anew_locked(layer);
 	layer->uses_max = layer->policy.uses_max;
 	layer->options = *options;
 	layer->max_bytes = options->max_bytes;

@@ -87,9 +87,15 @@ static inline _Atomic uint64_t *memory_index_next(const struct memory_index *ind
 	return next == table->words + table->n_lines * MEMORY_INDEX_LINE ? table->words : next;
 }
 
+/* The table that is filled now. */
+static inline const struct memory_table *memory_index_now(const struct memory_index *index)
+{
+	return atomic_load_explicit(&index->now, memory_order_acquire);
+}
+
 static inline struct memory_ways memory_index_ways(const struct memory_index *index, uint64_t hash)
 {
-	return memory_table_ways(atomic_load_explicit(&index->now, memory_order_acquire), hash);
+	return memory_table_ways(memory_index_now(index), hash);
 }
 
 /* The table whose words are being moved, or NULL. */

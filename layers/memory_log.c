@@ -27,7 +27,7 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 	while (size < limit) {
 		size *= 2;
 	}
-	ring = pages_map(size, limit >= HUGE_LIMIT_MIN);
+	ring = pages_map(size + MEMORY_RING_SPARE, limit >= HUGE_LIMIT_MIN);
 	if (ring == NULL) {
 		return false;
 	}
@@ -45,7 +45,7 @@ bool memory_log_open(struct memory_log *log, uint64_t limit)
 void memory_log_close(struct memory_log *log)
 {
 	if (log->ring) {
-		pages_unmap(log->ring, log->mask + 1);
+		pages_unmap(log->ring, log->mask + 1 + MEMORY_RING_SPARE);
 	}
 }
 
@@ -73,7 +73,7 @@ void memory_log_void(struct memory_log *log, uint64_t place, uint64_t size)
 
 	/* The flags stay, for those who are reading. */
 	head.what = memory_what(MEMORY_FILLER, size / MEMORY_UNIT, memory_flags(&head));
-	racy_write(bytes, &head.what, sizeof(head.what));
+	racy_write_word(bytes, head.what);
 }
 
 /* What is left up to the ring's end. */

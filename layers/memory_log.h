@@ -44,6 +44,12 @@ enum memory_kind {
 #define MEMORY_VALUE_LIMIT (UINT32_C(1) << 30)
 
 /*
+ * So much behind the ring may be read: who comes too late to a place takes what lies there
+ * for a head and compares a key behind it before it knows.
+ */
+#define MEMORY_RING_SPARE 4096
+
+/*
  * Before an entry's bytes: its CAS id where it has one, its key, its value.  In words, so
  * that a reader has it in registers.
  */
@@ -72,6 +78,16 @@ static inline struct memory_head memory_head_read(const char *bytes)
 		.where = racy_word(bytes + offsetof(struct memory_head, where)),
 		.slot = racy_word(bytes + offsetof(struct memory_head, slot)),
 	};
+}
+
+/* Writes a head where somebody may be reading: word by word, as it is read. */
+static inline void memory_head_write(char *bytes, const struct memory_head *head)
+{
+	racy_write_word(bytes, head->what);
+	racy_write_word(bytes + offsetof(struct memory_head, deadline_and_key),
+			head->deadline_and_key);
+	racy_write_word(bytes + offsetof(struct memory_head, where), head->where);
+	racy_write_word(bytes + offsetof(struct memory_head, slot), head->slot);
 }
 
 static inline enum memory_kind memory_kind(const struct memory_head *head)

@@ -1,6 +1,6 @@
 /*
- * memory_match.h - which of a key's sixteen words have its tag, without a branch
- * for each: what a processor guesses wrong costs as much as all the comparing.
+ * memory_match.h - which words of a line have a key's tag, without a branch for each:
+ * what a processor guesses wrong costs as much as all the comparing.
  *
  * The words are read without order: a match is a hint, and whoever follows it
  * loads the word as it should be.  A word that is missed because it is just being
@@ -14,7 +14,7 @@
 #include "base/racy.h"
 #include "layers/memory_index.h"
 
-/* Bit 4 * i + g of the result stands for word 4 * g + i of the ways. */
+/* Bit 4 * i + g of the result stands for word 4 * g + i of the line. */
 #define MEMORY_MATCH_GROUP 4
 
 #if defined(__SSE2__) && !defined(RACY_SANITIZED)
@@ -31,44 +31,38 @@ static inline uint32_t memory_match_group(const _Atomic uint64_t *words, __m128i
 	return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high)) & 0x1111;
 }
 
-static inline uint32_t memory_matches(const struct memory_ways *ways)
+static inline uint32_t memory_matches(const _Atomic uint64_t *line, uint64_t tag)
 {
-	const __m128i tag = _mm_set1_epi16((short)ways->tag);
-	const unsigned half = MEMORY_MATCH_GROUP;
+	const __m128i tags = _mm_set1_epi16((short)tag);
 
-	return memory_match_group(ways->lines[0], tag) |
-	       memory_match_group(ways->lines[0] + half, tag) << 1 |
-	       memory_match_group(ways->lines[1], tag) << 2 |
-	       memory_match_group(ways->lines[1] + half, tag) << 3;
+	return memory_match_group(line, tags) |
+	       memory_match_group(line + MEMORY_MATCH_GROUP, tags) << 1;
 }
 
 #else
 
-static inline uint32_t memory_matches(const struct memory_ways *ways)
+static inline uint32_t memory_matches(const _Atomic uint64_t *line, uint64_t tag)
 {
 	uint32_t matches = 0;
 
-	for (unsigned i = 0; i < MEMORY_INDEX_WAYS; i++) {
-		uint64_t word =
-			atomic_load_explicit(memory_index_way(ways, i), memory_order_relaxed);
+	for (unsigned i = 0; i < MEMORY_INDEX_LINE; i++) {
+		uint64_t word = atomic_load_explicit(&line[i], memory_order_relaxed);
 		unsigned bit = i % MEMORY_MATCH_GROUP * MEMORY_MATCH_GROUP + i / MEMORY_MATCH_GROUP;
 
-		matches |= (uint32_t)((word & MEMORY_WORD_TAG) == ways->tag) << bit;
+		matches |= (uint32_t)((word & MEMORY_WORD_TAG) == tag) << bit;
 	}
 	return matches;
 }
 
 #endif
 
-/* Takes one match, of at least one, away; its word. */
-static inline _Atomic uint64_t *memory_match_take(const struct memory_ways *ways, uint32_t *matches)
+/* Takes one match, of at least one, away; its word in the line. */
+static inline _Atomic uint64_t *memory_match_take(_Atomic uint64_t *line, uint32_t *matches)
 {
 	size_t bit = (size_t)__builtin_ctz(*matches);
-	size_t group = bit % MEMORY_MATCH_GROUP;
 
 	*matches &= *matches - 1;
-	return (group & 2 ? ways->lines[1] : ways->lines[0]) + group % 2 * MEMORY_MATCH_GROUP +
-	       bit / MEMORY_MATCH_GROUP;
+	return line + bit % MEMORY_MATCH_GROUP * MEMORY_MATCH_GROUP + bit / MEMORY_MATCH_GROUP;
 }
 
 #endif

@@ -267,9 +267,9 @@ static void write_entry(struct memory_log *log, uint64_t place, const struct mem
 	};
 	char *bytes = log->ring + (place & log->mask);
 
-	racy_write(bytes, &head, sizeof(head));
+	memory_head_write(bytes, &head);
 	if (offer->has_cas) {
-		racy_write(bytes + sizeof(head), &offer->cas, sizeof(offer->cas));
+		racy_write_word(bytes + sizeof(head), offer->cas);
 	}
 	bytes += memory_key_offset(&head);
 	racy_write(bytes, offer->key->wire, offer->key->n_wire);
@@ -298,6 +298,7 @@ static void write_locked(struct layer *layer, const struct memory_offer *offer,
 	layer->n_living[as->queue] += size;
 	layer->n_queued[as->queue]++;
 	layer->n_items++;
+	memory_expect_end_locked(layer, as->queue, deadline_ns);
 }
 
 bool memory_put_locked(struct layer *layer, const struct memory_offer *offer,
@@ -332,6 +333,7 @@ void memory_clear_locked(struct layer *layer)
 	}
 	memory_index_clear(&layer->index);
 	policy_clear(&layer->policy);
+	memory_sweep_anew_locked(layer);
 	layer->n_items = 0;
 	memory_gauges_locked(layer);
 }

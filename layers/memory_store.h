@@ -26,6 +26,13 @@
 /* Words of the first table. */
 #define MEMORY_INDEX_WORDS_MIN 64
 
+/* Where the search for what has ended stands: one pass over a queue after the other. */
+struct memory_sweep {
+	uint64_t place;	    /* entries before were asked on this pass */
+	int64_t soonest_ns; /* nothing ends before: until then there is nothing to look for */
+	int64_t next_ns;    /* of what this pass has seen, and what has come since it began */
+};
+
 struct layer {
 	struct memory_index index;
 	struct memory_log logs[POLICY_QUEUES];
@@ -39,7 +46,7 @@ struct layer {
 	uint64_t n_items;
 	uint64_t n_queued[POLICY_QUEUES]; /* items by queue */
 	uint64_t n_living[POLICY_QUEUES]; /* bytes of entries that are in the index */
-	uint64_t swept[POLICY_QUEUES];	  /* places: entries before were asked whether they ended */
+	struct memory_sweep sweeps[POLICY_QUEUES];
 	uint64_t random;		  /* for jitter */
 	struct remembered evicted;
 	bool forks_in_change; /* the forking thread had the lock already */
@@ -110,7 +117,19 @@ bool memory_put_locked(struct layer *layer, const struct memory_offer *offer,
 
 void memory_clear_locked(struct layer *layer);
 
+/* An entry has come to the queue. */
+static inline void memory_expect_end_locked(struct layer *layer, unsigned queue, int64_t deadline_ns)
+{
+	struct memory_sweep *sweep = &layer->sweeps[queue];
+
+	sweep->soonest_ns = deadline_ns < sweep->soonest_ns ? deadline_ns : sweep->soonest_ns;
+	sweep->next_ns = deadline_ns < sweep->next_ns ? deadline_ns : sweep->next_ns;
+}
+
 /* --- memory_room.c --- */
+
+/* Nothing is held. */
+void memory_sweep_anew_locked(struct layer *layer);
 
 /* Room for an entry of so many bytes in that queue, which fits for certain. */
 void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size, int64_t now);
