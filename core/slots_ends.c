@@ -13,6 +13,7 @@
 #include "core/slots_file.h"
 
 #include "base/clock.h"
+#include "base/likely.h"
 
 #define SECOND_BITS 32
 
@@ -121,9 +122,9 @@ static _Atomic uint64_t *choose(struct slots_ends *line, uint64_t tag, uint64_t 
 static void forget_end(struct slots_ends *line, uint64_t tag)
 {
 	for (size_t i = 0; i < SLOTS_ENDS; i++) {
-		uint64_t word = atomic_load(&line->keys[i]);
+		uint64_t word = atomic_load_explicit(&line->keys[i], memory_order_acquire);
 
-		while (upper(word) == tag &&
+		while (unlikely(upper(word) == tag) &&
 		       !atomic_compare_exchange_weak(&line->keys[i], &word, 0)) {
 		}
 	}

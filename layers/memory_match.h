@@ -35,8 +35,8 @@ static inline uint32_t memory_matches(const _Atomic uint64_t *line, uint64_t tag
 {
 	const __m128i tags = _mm_set1_epi16((short)tag);
 
-	return memory_match_group(line, tags) |
-	       memory_match_group(line + MEMORY_MATCH_GROUP, tags) << 1;
+	return memory_match_group(line, tags) | memory_match_group(line + MEMORY_MATCH_GROUP, tags)
+							<< 1;
 }
 
 #else

@@ -286,9 +286,8 @@ static void expire_locked(struct layer *layer, unsigned queue, uint64_t place,
 {
 	struct memory_found found = { .log = &layer->logs[queue], .place = place, .head = *head };
 
-	found.at = memory_word_at(layer,
-				  memory_entry_hash(head, memory_log_at(found.log, place)), queue,
-				  place);
+	found.at = memory_word_at(layer, memory_entry_hash(head, memory_log_at(found.log, place)),
+				  queue, place);
 	if (found.at) {
 		found.word = atomic_load_explicit(found.at, memory_order_relaxed);
 		memory_drop_locked(layer, &found);

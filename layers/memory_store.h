@@ -47,7 +47,7 @@ struct layer {
 	uint64_t n_queued[POLICY_QUEUES]; /* items by queue */
 	uint64_t n_living[POLICY_QUEUES]; /* bytes of entries that are in the index */
 	struct memory_sweep sweeps[POLICY_QUEUES];
-	uint64_t random;		  /* for jitter */
+	uint64_t random; /* for jitter */
 	struct remembered evicted;
 	bool forks_in_change; /* the forking thread had the lock already */
 };
@@ -118,7 +118,8 @@ bool memory_put_locked(struct layer *layer, const struct memory_offer *offer,
 void memory_clear_locked(struct layer *layer);
 
 /* An entry has come to the queue. */
-static inline void memory_expect_end_locked(struct layer *layer, unsigned queue, int64_t deadline_ns)
+static inline void memory_expect_end_locked(struct layer *layer, unsigned queue,
+					    int64_t deadline_ns)
 {
 	struct memory_sweep *sweep = &layer->sweeps[queue];
 

@@ -50,6 +50,25 @@ static void servers_free(struct shim_state *state)
 	state->n_servers = 0;
 }
 
+static void *program_alloc(void *owner, size_t n)
+{
+	memcached_st *handle = owner;
+
+	if (fault_planted(FAULT_foreign_memory)) {
+		return malloc(n);
+	}
+	return handle->allocators.malloc(handle, n, handle->allocators.context);
+}
+
+static void program_free(void *owner, void *bytes)
+{
+	memcached_st *handle = owner;
+
+	if (bytes) {
+		handle->allocators.free(handle, bytes, handle->allocators.context);
+	}
+}
+
 static struct shim_handle *find_locked(const memcached_st *handle)
 {
 	struct shim_handle *found = NULL;
@@ -70,6 +89,8 @@ static struct shim_handle *add_locked(const memcached_st *handle)
 		return NULL;
 	}
 	added->handle = handle;
+	added->state.allocator =
+		(struct layer_allocator){ program_alloc, program_free, (memcached_st *)handle };
 	HASH_ADD_PTR(table, handle, added);
 	if (added->hh.tbl == NULL) {
 		free(added);

@@ -23,6 +23,13 @@ static bool may_be_sent(const memcached_st *handle, const char *key, size_t n)
 	       (shim_is_plain(key, n) && (!handle->flags.verify_key || is_ascii(key, n)));
 }
 
+uint64_t shim_item_place(const struct shim_server *server, const struct layer_key *item)
+{
+	uint64_t place = fault_planted(FAULT_ignored_server) ? 0 : server->place;
+
+	return shim_is_plain(item->wire, item->n_wire) ? place : hash_mix(place, ' ');
+}
+
 static const struct shim_server *server_of(const struct shim_state *state, memcached_st *handle,
 					   const char *group, size_t n_group)
 {
@@ -72,7 +79,7 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 	ret_key->server = state->n_servers > 1 && !state->refused
 				  ? shim_server_bit((size_t)(server - state->servers))
 				  : SHIM_ANY_SERVER;
-	item->place = fault_planted(FAULT_ignored_server) ? 0 : server->place;
+	item->place = shim_item_place(server, item);
 	item->server = server->name;
 	/*
 	 * What needs a login stays behind it: libmemcached takes a refused login for a

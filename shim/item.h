@@ -129,13 +129,14 @@ static inline bool shim_is_plain(const char *key, size_t n)
 }
 
 /*
- * shim_item() for a handle whose state is `direct`.  False: the key is not one of
- * those that mean themselves, and shim_item() knows.
+ * shim_item() for a handle whose state is `direct`, if the key is one that means itself
+ * (shim_is_plain()).  One that is not has another place, so that memory, which alone may be
+ * asked before that is known, does not have it under this one.  False: shim_item() knows.
  */
-static inline bool shim_item_direct(const struct shim_state *state, const char *key, size_t n_key,
-				    struct layer_key *ret)
+static inline bool shim_item_known(const struct shim_state *state, const char *key, size_t n_key,
+				   struct layer_key *ret)
 {
-	if (key == NULL || n_key - 1 >= LAYER_KEY_MAX || !shim_is_plain(key, n_key)) {
+	if (key == NULL || n_key - 1 >= LAYER_KEY_MAX) {
 		return false;
 	}
 	*ret = (struct layer_key){
@@ -146,6 +147,13 @@ static inline bool shim_item_direct(const struct shim_state *state, const char *
 		.server = state->servers[0].name,
 	};
 	return true;
+}
+
+/* The same, and it is one that means itself. */
+static inline bool shim_item_direct(const struct shim_state *state, const char *key, size_t n_key,
+				    struct layer_key *ret)
+{
+	return shim_item_known(state, key, n_key, ret) && shim_is_plain(key, n_key);
 }
 
 /* memcached_result_reset(), which costs more to call than to do. */
@@ -162,17 +170,17 @@ static inline void shim_reset_result(memcached_result_st *result)
 /* Leaves the handle as after a real call that succeeded without errors. */
 static inline void shim_succeeded(memcached_st *handle, bool counted_already)
 {
-	if (!counted_already) {
-		handle->query_id++;
-	}
 	if (handle->error_messages && !fault_planted(FAULT_kept_error)) {
 		shim_clear_errors(handle);
 	}
-	shim_reset_result(&handle->result);
 	if (!handle->flags.binary_protocol) {
 		/* Reading a value off the text protocol sets it so. */
 		errno = 0;
 	}
+	if (!counted_already) {
+		handle->query_id++;
+	}
+	shim_reset_result(&handle->result);
 }
 
 /* memcpy(); for most keys two pieces of eight bytes, which may overlap, instead of a call. */

@@ -1,30 +1,8 @@
 /* Entry points that read one key: get and exist. */
 #include "shim/item.h"
 
-#include <stdlib.h>
-
-#include "base/fault.h"
 #include "base/likely.h"
 #include "core/peek.h"
-
-static void *program_alloc(void *owner, size_t n)
-{
-	memcached_st *handle = owner;
-
-	if (fault_planted(FAULT_foreign_memory)) {
-		return malloc(n);
-	}
-	return handle->allocators.malloc(handle, n, handle->allocators.context);
-}
-
-static void program_free(void *owner, void *bytes)
-{
-	memcached_st *handle = owner;
-
-	if (bytes) {
-		handle->allocators.free(handle, bytes, handle->allocators.context);
-	}
-}
 
 /* Why a read must go to the real function as it is, or REASON_none. */
 static enum shim_reason prepare(const struct tower *tower, struct shim_state *state,
@@ -114,7 +92,7 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 		.items = item,
 		.n_items = 1,
 		.want_cas = wants_cas(handle),
-		.allocator = { program_alloc, program_free, handle },
+		.allocator = state->allocator,
 		.program = read,
 	};
 
@@ -190,8 +168,8 @@ static memcached_return_t refuse_exist(const struct memcached_read *read, const 
 						     0);
 }
 
-static void walk_exist(struct tower *tower, enum shim_call call, struct memcached_read *read,
-		       const struct shim_key *key)
+static void walk_exist(struct tower *tower, enum shim_call call, const struct shim_state *state,
+		       struct memcached_read *read, const struct shim_key *key)
 {
 	memcached_st *handle = read->handle;
 	uint64_t query_id = handle->query_id;
@@ -200,14 +178,14 @@ static void walk_exist(struct tower *tower, enum shim_call call, struct memcache
 		.items = &item,
 		.n_items = 1,
 		.probe = true,
-		.allocator = { program_alloc, program_free, handle },
+		.allocator = state->allocator,
 		.program = read,
 	};
 
 	tower_read_begin(tower, &batch);
 	tower_read_end(tower, &batch);
 	shim_served_items(tower, call, &item, 1);
-	program_free(handle, item.value);
+	state->allocator.free(handle, item.value);
 	if (item.answer == LAYER_HIT && item.layer != tower->authority) {
 		shim_succeeded(handle, handle->query_id != query_id);
 		read->rc = MEMCACHED_SUCCESS;
@@ -236,7 +214,7 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 	}
 	if (reason == REASON_none) {
 		shim_drop_results(state);
-		walk_exist(tower, call, read, &item);
+		walk_exist(tower, call, state, read, &item);
 	} else {
 		shim_passed(tower, call, read->handle, state, reason);
 		shim_served(tower, call, STATS_READ_PASSED, 1);
@@ -275,16 +253,22 @@ INLINE static inline bool get_at_once(const struct get *get, struct looked *look
 	struct tower *tower = shim_at_once();
 	struct layer_item *item = &looked->item;
 	struct shim_state *state = tower ? shim_state_at_once(handle) : NULL;
-	const struct layer_allocator allocator = { program_alloc, program_free, handle };
 
 	looked->state = state;
 	item->answer = LAYER_UNASKED;
 	if (unlikely(state == NULL) ||
 	    !(likely(state->direct)
-		      ? shim_item_direct(state, get->key, get->n_key, &looked->at.key)
+		      ? shim_item_known(state, get->key, get->n_key, &looked->at.key)
 		      : shim_item_read(state, handle, get->group, get->n_group, get->key,
-				       get->n_key, &looked->at) == REASON_none) ||
-	    !tower_peek(tower, &looked->at.key, wants_cas(handle), &allocator, item)) {
+				       get->n_key, &looked->at) == REASON_none)) {
+		return false;
+	}
+	if (!likely(tower_peek(tower, &looked->at.key, wants_cas(handle), &state->allocator,
+			       item))) {
+		if (state->direct && !shim_is_plain(get->key, get->n_key)) {
+			/* Nobody else may be asked for it like that. */
+			item->answer = LAYER_UNASKED;
+		}
 		return false;
 	}
 	shim_count(tower, get->call);

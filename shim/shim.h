@@ -143,7 +143,8 @@ struct shim_state {
 	struct shim_results *spare;  /* empty, for the next one; owned; NULL while results is not */
 	struct slots_doubts *doubts; /* writes of this handle whose outcome is not known */
 	bool lost; /* some of them went over a connection that is gone: no answer tells of them */
-	uint64_t told; /* reasons that the log has had (passed.c): a bit each */
+	uint64_t told;			  /* reasons that the log has had (passed.c): a bit each */
+	struct layer_allocator allocator; /* the handle's own, for values that the program gets */
 };
 
 /* Of all servers, where it is not known which. */
@@ -254,6 +255,13 @@ static inline uint64_t shim_asked(const struct shim_key *key)
 
 enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle, const char *group,
 			   size_t n_group, const char *key, size_t n_key, struct shim_key *ret_key);
+
+/*
+ * The place of an item (its bytes on the wire are set) at that server.  A key with blanks or
+ * control characters, which only the binary protocol or a namespace can have, is at another
+ * than the same bytes in a text request, where they mean something else.
+ */
+uint64_t shim_item_place(const struct shim_server *server, const struct layer_key *item);
 
 /* The same for a read, for which an empty group key is none. */
 static inline enum shim_reason shim_item_read(const struct shim_state *state, memcached_st *handle,

@@ -109,7 +109,7 @@ static void forget_replicas(struct tower *tower, const struct shim_state *state,
 	for (size_t i = 0; i < state->n_servers; i++) {
 		struct layer_key replica = *key;
 
-		replica.place = state->servers[i].place;
+		replica.place = shim_item_place(&state->servers[i], key);
 		replica.server = state->servers[i].name;
 		if (replica.place != key->place) {
 			tower_change(tower, &replica, 0, no_call, NULL, doubts);
@@ -153,6 +153,17 @@ static bool is_held_back(const struct memcached_call *call)
 		!call->handle->flags.reply);
 }
 
+/* Who the item is; with one server the group key does not matter. */
+static enum shim_reason item_of(const struct shim_state *state, const struct memcached_call *call,
+				struct shim_key *ret)
+{
+	if (state->direct && shim_item_direct(state, call->key, call->n_key, &ret->key)) {
+		return REASON_none;
+	}
+	return shim_item(state, call->handle, call->by_key ? call->group : call->key,
+			 call->by_key ? call->n_group : call->n_key, call->key, call->n_key, ret);
+}
+
 memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct memcached_call *call)
 {
 	struct shim_frame frame;
@@ -173,9 +184,7 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 	item.server = SHIM_ANY_SERVER;
 	if (state) {
 		doubts = &state->doubts;
-		reason = shim_item(state, call->handle, call->by_key ? call->group : call->key,
-				   call->by_key ? call->n_group : call->n_key, call->key,
-				   call->n_key, &item);
+		reason = item_of(state, call, &item);
 	}
 	if (reason == REASON_none && state->buffered && call->handle->flags.binary_protocol) {
 		/* libmemcached then reads the answer to the first write that is buffered. */
