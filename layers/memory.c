@@ -13,8 +13,6 @@
 /* What a batch does at a time: with one taking of the lock, or ahead of the processor. */
 #define CHUNK 16
 
-#define CACHE_LINE 64
-
 /* A smaller table is in the processor's cache anyway, and mostly its entries. */
 #define PREFETCH_WORDS 65536
 
@@ -35,8 +33,8 @@ INLINE static inline bool is_entry_of(const struct layer *layer, uint64_t word,
 	struct memory_head head;
 
 	/* Where in these lines the value begins is known only when the head has come. */
-	__builtin_prefetch(bytes + CACHE_LINE);
-	__builtin_prefetch(bytes + (size_t)2 * CACHE_LINE);
+	__builtin_prefetch(bytes + MEMORY_LINE);
+	__builtin_prefetch(bytes + (size_t)2 * MEMORY_LINE);
 	head = memory_head_read(bytes);
 	if (unlikely(memory_n_key(&head) != key->n_wire || head.where != key->place ||
 		     memory_kind(&head) > MEMORY_ENTRY_WITH_CAS ||
@@ -287,7 +285,7 @@ static void prefetch_entry(const struct layer *layer, const struct memory_ways *
 						  memory_word_place(word));
 
 		__builtin_prefetch(bytes);
-		__builtin_prefetch(bytes + CACHE_LINE);
+		__builtin_prefetch(bytes + MEMORY_LINE);
 	}
 }
 
@@ -396,6 +394,7 @@ static void memory_expect(const struct layer *layer, const struct layer_key *key
 
 	if (again) {
 		prefetch_entry(layer, &ways);
+		memory_log_expect(&layer->logs[0]);
 	} else {
 		__builtin_prefetch((const void *)ways.lines[0]);
 	}

@@ -175,6 +175,7 @@ uint64_t memory_log_put(struct memory_log *log, uint64_t size)
 	}
 	place = log->tail;
 	log->tail += size;
+	atomic_store_explicit(&log->next, log->tail, memory_order_relaxed);
 	return place;
 }
 

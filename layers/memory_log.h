@@ -139,9 +139,13 @@ struct memory_log {
 	uint64_t tail;
 	uint64_t released; /* pages before it have been given back; a multiple of page */
 	uint64_t page;
-	uint64_t piece;	 /* so much goes back at a time */
-	uint64_t unused; /* a reader finds the log of a queue by shifting */
+	uint64_t piece; /* so much goes back at a time */
+	/* The tail, for who only wants to fetch it; makes the size one by which shifting finds a
+	 * log. */
+	_Atomic uint64_t next;
 };
+
+#define MEMORY_LINE 64 /* of the processor's cache */
 
 /* A ring for at least `limit` bytes.  False where memory is out. */
 bool memory_log_open(struct memory_log *log, uint64_t limit);
@@ -177,6 +181,17 @@ static inline uint64_t memory_log_size(size_t n_key, size_t n_value, bool has_ca
 			(uint64_t)n_value;
 
 	return (size + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
+}
+
+/* What is put next overwrites these lines: the processor may fetch them. */
+static inline void memory_log_expect(const struct memory_log *log)
+{
+	const char *next =
+		memory_log_at(log, atomic_load_explicit(&log->next, memory_order_relaxed));
+
+	__builtin_prefetch(next, 1);
+	__builtin_prefetch(next + MEMORY_LINE, 1);
+	__builtin_prefetch(next + (size_t)2 * MEMORY_LINE, 1);
 }
 
 /* --- under the layer's lock --- */

@@ -6,13 +6,15 @@
 #include <string.h>
 
 /* Value and the NUL that stands behind every value, which does not count. */
-static bool set_value(memcached_result_st *result, const struct layer_item *item, bool is_text)
+INLINE static inline bool set_value(memcached_result_st *result, const struct layer_item *item,
+				    bool is_text)
 {
 	memcached_string_st *value = &result->value;
 	const char *bytes = item->n_value ? item->value : "";
 
 	/* Reading nothing off the text protocol still leaves a buffer. */
 	if (item->n_value == 0 && !is_text) {
+		value->end = value->string;
 		return true;
 	}
 	if (item->n_value < value->current_size) {
@@ -25,18 +27,18 @@ static bool set_value(memcached_result_st *result, const struct layer_item *item
 	return true;
 }
 
-static bool deliver(const struct shim_results *results, const struct layer_item *item,
-		    memcached_result_st *result)
+INLINE static inline bool deliver(const struct shim_results *results, const struct layer_item *item,
+				  memcached_result_st *result)
 {
 	size_t n_prefix =
 		results->n_prefix < item->key.n_wire ? results->n_prefix : item->key.n_wire;
 	size_t n_key = item->key.n_wire - n_prefix;
 	bool is_text = !results->read.handle->flags.binary_protocol;
 
-	shim_reset_result(result);
 	if (!set_value(result, item, is_text)) {
 		return false;
 	}
+	shim_reset_fields(result);
 	shim_copy_bytes(result->item_key, item->key.wire + n_prefix, n_key);
 	result->item_key[n_key] = '\0';
 	result->key_length = n_key;
@@ -87,7 +89,8 @@ static memcached_result_st *fetch_unread(struct shim_results *results, memcached
 }
 
 /* The next result where it was found already; NULL where there is more to do, or less. */
-static memcached_result_st *next_found(struct shim_results *results, memcached_result_st *result)
+INLINE static inline memcached_result_st *next_found(struct shim_results *results,
+						     memcached_result_st *result)
 {
 	const struct layer_item *item = &results->items[results->next];
 
@@ -173,8 +176,10 @@ static memcached_result_st *fetch_from(struct tower *tower, struct shim_state *s
 }
 
 /* What most fetches are: the next of what memory had.  Else NULL, and nothing has happened. */
-static memcached_result_st *fetch_at_once(enum shim_call call, const memcached_st *handle,
-					  memcached_result_st *result, memcached_return_t *ret_rc)
+INLINE static inline memcached_result_st *fetch_at_once(enum shim_call call,
+							const memcached_st *handle,
+							memcached_result_st *result,
+							memcached_return_t *ret_rc)
 {
 	struct tower *tower = shim_at_once();
 	const struct shim_state *state = tower ? shim_state_last(handle) : NULL;

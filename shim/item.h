@@ -156,15 +156,20 @@ static inline bool shim_item_direct(const struct shim_state *state, const char *
 	return shim_item_known(state, key, n_key, ret) && shim_is_plain(key, n_key);
 }
 
-/* memcached_result_reset(), which costs more to call than to do. */
-static inline void shim_reset_result(memcached_result_st *result)
+/* memcached_result_reset(), which costs more to call than to do; of all but the value. */
+static inline void shim_reset_fields(memcached_result_st *result)
 {
 	result->item_flags = 0;
 	result->item_expiration = 0;
 	result->key_length = 0;
 	result->item_cas = 0;
-	result->value.end = result->value.string;
 	result->numeric_value = UINT64_MAX;
+}
+
+static inline void shim_reset_result(memcached_result_st *result)
+{
+	shim_reset_fields(result);
+	result->value.end = result->value.string;
 }
 
 /* Leaves the handle as after a real call that succeeded without errors. */
