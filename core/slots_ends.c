@@ -118,9 +118,23 @@ static _Atomic uint64_t *choose(struct slots_ends *line, uint64_t tag, uint64_t 
 	return chosen;
 }
 
+/* Most lines are: no key of their slots ever had an end. */
+static bool is_empty(const struct slots_ends *line)
+{
+	uint64_t any = 0;
+
+	for (size_t i = 0; i < SLOTS_ENDS; i++) {
+		any |= atomic_load_explicit(&line->keys[i], memory_order_acquire);
+	}
+	return any == 0;
+}
+
 /* The key does not end any more. */
 static void forget_end(struct slots_ends *line, uint64_t tag)
 {
+	if (is_empty(line)) {
+		return;
+	}
 	for (size_t i = 0; i < SLOTS_ENDS; i++) {
 		uint64_t word = atomic_load_explicit(&line->keys[i], memory_order_acquire);
 

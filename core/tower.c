@@ -41,13 +41,6 @@ static void follow_flushes(struct tower *tower)
 	}
 }
 
-const struct tower_layer *tower_deep(const struct tower *tower)
-{
-	const struct tower_layer *last = &tower->layers[tower->n_layers - 1];
-
-	return last->ops->capabilities & LAYER_DEEP ? last : NULL;
-}
-
 /* Deep layers first: what they still answer is then filled under the old tokens. */
 static void flush_now(struct tower *tower, const char *const *servers, size_t n)
 {

@@ -14,7 +14,12 @@ void tower_keep_up(struct tower *tower);
 bool tower_layer_is_off(const struct tower *tower, const struct tower_layer *layer);
 
 /* The deep layer, or NULL where there is none. */
-const struct tower_layer *tower_deep(const struct tower *tower);
+static inline const struct tower_layer *tower_deep(const struct tower *tower)
+{
+	const struct tower_layer *last = &tower->layers[tower->n_layers - 1];
+
+	return last->ops->capabilities & LAYER_DEEP ? last : NULL;
+}
 
 /* memcached has the key's value until then: remembered, where tower.held has places. */
 void tower_hold(struct tower *tower, const struct layer_key *key, uint64_t slot,

@@ -59,24 +59,28 @@ INLINE static inline bool is_entry_at(const struct layer *layer, _Atomic uint64_
 	return likely(word) && is_entry_of(layer, word, key, ret);
 }
 
-/* All that one table may have of a key. */
-static bool find_in(const struct layer *layer, const struct memory_table *table,
-		    const struct layer_key *key, struct memory_found *ret)
+/* Among words of a line that have the key's tag. */
+static bool find_among(const struct layer *layer, _Atomic uint64_t *line, uint32_t matches,
+		       const struct layer_key *key, struct memory_found *ret)
 {
-	struct memory_ways ways = memory_table_ways(table, memory_hash(key));
-
-	for (unsigned i = 0; i < 2; i++) {
-		uint32_t matches = memory_matches(ways.lines[i], ways.tag);
-
-		while (matches) {
-			_Atomic uint64_t *at = memory_match_take(ways.lines[i], &matches);
-
-			if (is_entry_at(layer, at, key, ret)) {
-				return true;
-			}
+	while (matches) {
+		if (is_entry_at(layer, memory_match_take(line, &matches), key, ret)) {
+			return true;
 		}
 	}
 	return false;
+}
+
+/* All that one table may have of a key: mostly nothing. */
+INLINE static inline bool find_in(const struct layer *layer, const struct memory_table *table,
+				  const struct layer_key *key, struct memory_found *ret)
+{
+	struct memory_ways ways = memory_table_ways(table, memory_hash(key));
+	uint32_t first = memory_matches(ways.lines[0], ways.tag);
+	uint32_t second = memory_matches(ways.lines[1], ways.tag);
+
+	return (first && find_among(layer, ways.lines[0], first, key, ret)) ||
+	       (second && find_among(layer, ways.lines[1], second, key, ret));
 }
 
 /*

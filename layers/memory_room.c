@@ -193,12 +193,17 @@ void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size,
 {
 	struct moves moves = { POLICY_MOVES_MAX, size > MOVE_BYTES_MAX ? size : MOVE_BYTES_MAX };
 
+	bool any = false;
+
 	while ((over_items(layer, 1) ||
 		over_bytes(layer, memory_log_needs(&layer->logs[queue], size))) &&
 	       !is_empty(layer)) {
 		evict_one_locked(layer, &moves, now);
+		any = true;
 	}
-	release_locked(layer);
+	if (any) {
+		release_locked(layer);
+	}
 }
 
 /*
@@ -360,7 +365,6 @@ static void evict_down_locked(struct layer *layer, int64_t now)
 
 		evict_one_locked(layer, &moves, now);
 	}
-	release_locked(layer);
 }
 
 void memory_tidy_locked(struct layer *layer, int64_t now)
@@ -371,6 +375,7 @@ void memory_tidy_locked(struct layer *layer, int64_t now)
 	}
 	/* The policy may have come to remember more. */
 	evict_down_locked(layer, now);
+	release_locked(layer);
 	memory_gauges_locked(layer);
 }
 
@@ -389,10 +394,12 @@ void memory_set_budget_locked(struct layer *layer, uint64_t max_bytes, int64_t n
 		/* As if the table were smaller already; else too much would go. */
 		layer->max_bytes += (n_words - n_words_max) * sizeof(uint64_t);
 		evict_down_locked(layer, now);
+		release_locked(layer);
 		memory_index_exchange(&layer->index, n_words_max);
 		move_words_locked(layer, SIZE_MAX);
 		layer->max_bytes = max_bytes;
 	}
 	evict_down_locked(layer, now);
+	release_locked(layer);
 	memory_gauges_locked(layer);
 }
