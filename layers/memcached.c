@@ -137,9 +137,10 @@ static bool is_of(const struct layer_item *item, const memcached_result_st *resu
 static struct layer_item *item_of(struct layer_batch *batch, const memcached_result_st *result,
 				  size_t *cursor)
 {
-	for (size_t i = 0; i < batch->n_items; i++) {
-		size_t at = (*cursor + i) % batch->n_items;
+	size_t at = *cursor;
 
+	for (size_t i = 0; i < batch->n_items; i++, at++) {
+		at = at < batch->n_items ? at : 0;
 		if (is_of(&batch->items[at], result)) {
 			*cursor = at + 1;
 			return &batch->items[at];
