@@ -128,6 +128,46 @@ static void test_known_expiry__ends_a_second_early(void **state)
 	calls_done(layer);
 }
 
+static void change_some(struct layer *layer, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		calls_fill(layer, "changed", "value", 5, CLOCK_NEVER);
+	}
+}
+
+/* Nobody asks for it; what is looked for follows what comes, also while it is looked for. */
+static void test_what_ends_sooner_than_the_rest__goes_with_changes_of_others(void **state)
+{
+	struct layer *layer = calls_open(1 << 20, 0, 0);
+	char key[16];
+
+	for (unsigned i = 0; i < 80; i++) {
+		snprintf(key, sizeof(key), "stays%u", i);
+		calls_fill(layer, key, "value", 5, CLOCK_NEVER);
+		if (i == 40) {
+			calls_fill(layer, "second", "value", 5,
+				   CALLS_START_NS + 40 * CLOCK_NS_PER_S);
+			calls_fill(layer, "first", "value", 5,
+				   CALLS_START_NS + 20 * CLOCK_NS_PER_S);
+		}
+	}
+	change_some(layer, 100);
+	assert_int_equal(calls_counted.expired, 0);
+	clock_fake(CALLS_START_NS + 20 * CLOCK_NS_PER_S, 1700000020);
+	change_some(layer, 30);
+	calls_fill(layer, "third", "value", 5, CALLS_START_NS + 30 * CLOCK_NS_PER_S);
+	change_some(layer, 30);
+	assert_int_equal(calls_counted.expired, 1);
+	clock_fake(CALLS_START_NS + 30 * CLOCK_NS_PER_S, 1700000030);
+	change_some(layer, 60);
+	assert_int_equal(calls_counted.expired, 2);
+	clock_fake(CALLS_START_NS + 40 * CLOCK_NS_PER_S, 1700000040);
+	change_some(layer, 60);
+	assert_int_equal(calls_counted.expired, 3);
+	assert_int_equal(calls_counted.items, 81);
+	calls_done(layer);
+}
+
 static void test_already_ended__is_rejected_and_takes_the_old_value_along(void **state)
 {
 	struct layer *layer = calls_open(1 << 20, 0, 0);
@@ -501,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_cas_demanded__entry_without_one_is_a_miss_but_stays),
 		cmocka_unit_test(test_ttl__ends_an_entry),
 		cmocka_unit_test(test_known_expiry__ends_a_second_early),
+		cmocka_unit_test(test_what_ends_sooner_than_the_rest__goes_with_changes_of_others),
 		cmocka_unit_test(test_already_ended__is_rejected_and_takes_the_old_value_along),
 		cmocka_unit_test(test_item_limit__evicts_the_least_recently_used),
 		cmocka_unit_test(test_keys_with_equal_tags__are_told_apart),
