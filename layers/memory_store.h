@@ -30,7 +30,7 @@
 struct memory_sweep {
 	uint64_t place;	    /* entries before were asked on this pass */
 	int64_t soonest_ns; /* nothing ends before: until then there is nothing to look for */
-	int64_t next_ns;    /* of what this pass has seen, and what has come since it began */
+	int64_t next_ns;    /* of what this pass has seen: it comes to all that comes meanwhile */
 };
 
 struct layer {
@@ -124,7 +124,6 @@ static inline void memory_expect_end_locked(struct layer *layer, unsigned queue,
 	struct memory_sweep *sweep = &layer->sweeps[queue];
 
 	sweep->soonest_ns = deadline_ns < sweep->soonest_ns ? deadline_ns : sweep->soonest_ns;
-	sweep->next_ns = deadline_ns < sweep->next_ns ? deadline_ns : sweep->next_ns;
 }
 
 /* --- memory_room.c --- */

@@ -128,10 +128,15 @@ static void test_known_expiry__ends_a_second_early(void **state)
 	calls_done(layer);
 }
 
+/* New entries, so that nothing is dead, and no room is looked for. */
 static void change_some(struct layer *layer, unsigned n)
 {
+	static unsigned n_changed;
+	char key[24];
+
 	for (unsigned i = 0; i < n; i++) {
-		calls_fill(layer, "changed", "value", 5, CLOCK_NEVER);
+		snprintf(key, sizeof(key), "changed%u", n_changed++);
+		calls_fill(layer, key, "value", 5, CLOCK_NEVER);
 	}
 }
 
@@ -154,17 +159,17 @@ static void test_what_ends_sooner_than_the_rest__goes_with_changes_of_others(voi
 	change_some(layer, 100);
 	assert_int_equal(calls_counted.expired, 0);
 	clock_fake(CALLS_START_NS + 20 * CLOCK_NS_PER_S, 1700000020);
-	change_some(layer, 30);
+	change_some(layer, 10);
 	calls_fill(layer, "third", "value", 5, CALLS_START_NS + 30 * CLOCK_NS_PER_S);
-	change_some(layer, 30);
+	change_some(layer, 110);
 	assert_int_equal(calls_counted.expired, 1);
 	clock_fake(CALLS_START_NS + 30 * CLOCK_NS_PER_S, 1700000030);
-	change_some(layer, 60);
+	change_some(layer, 110);
 	assert_int_equal(calls_counted.expired, 2);
 	clock_fake(CALLS_START_NS + 40 * CLOCK_NS_PER_S, 1700000040);
-	change_some(layer, 60);
+	change_some(layer, 110);
 	assert_int_equal(calls_counted.expired, 3);
-	assert_int_equal(calls_counted.items, 81);
+	assert_int_equal(calls_counted.items, 80 + 100 + 10 + 3 * 110);
 	calls_done(layer);
 }
 
