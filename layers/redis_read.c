@@ -38,6 +38,7 @@ struct reading {
 	size_t at; /* the next item, or one before it that was not asked for */
 	struct redis_record record;
 	bool has_record;
+	uint64_t pending;	 /* whose mark the record is; 0: none */
 	const char *last_server; /* most items are of one: looked up once */
 	struct asked_place *last;
 };
@@ -166,6 +167,8 @@ enum layer_answer redis_read_value(struct layer *layer, const struct redis_recor
 {
 	struct layer_counters *counters = *layer->counters;
 	const struct envelope_name name = { key->bytes, key->n, record->token };
+	const char *segments = body + record->front;
+	size_t n_segments = n_body - record->front;
 	int64_t deadline_ns = deadline_of(record->expires_ms);
 	char *value = NULL;
 
@@ -173,7 +176,8 @@ enum layer_answer redis_read_value(struct layer *layer, const struct redis_recor
 		counter_add(&counters->expired, 1);
 		return LAYER_MISS;
 	}
-	if (envelope_check(body, n_body, &name, record->segments, record->length) != ENVELOPE_OK) {
+	if (n_body < record->front || envelope_check(segments, n_segments, &name, record->segments,
+						     record->length) != ENVELOPE_OK) {
 		counter_add(&counters->errors, 1);
 		return LAYER_MISS;
 	}
@@ -182,7 +186,7 @@ enum layer_answer redis_read_value(struct layer *layer, const struct redis_recor
 		if (value == NULL) {
 			return LAYER_DOWN;
 		}
-		envelope_decode(body, n_body, value);
+		envelope_decode(segments, n_segments, value);
 		value[record->length] = '\0';
 	}
 	item->value = value;
@@ -200,15 +204,30 @@ static void take_record(struct reading *reading, const struct layer_item *item,
 	struct redis_key key;
 
 	reading->has_record = false;
-	if (reply->type == REDIS_WIRE_STRING) {
+	reading->pending = 0;
+	if (reply->type == REDIS_WIRE_STRING &&
+	    !redis_record_parse_pending(reply->bytes, reply->n, &reading->pending)) {
 		redis_place_key(at->place, at->number, item->key.wire, item->key.n_wire, &key);
 		reading->has_record = redis_record_parse(reply->bytes, reply->n, key.bytes, key.n,
 							 &reading->record);
-		if (!reading->has_record &&
-		    (reply->n == 0 || (reply->bytes[0] != 'P' && reply->bytes[0] != 'C'))) {
+		if (!reading->has_record && (reply->n == 0 || reply->bytes[0] != 'C')) {
 			counter_add(&(*reading->session.layer->counters)->errors, 1);
 		}
 	}
+}
+
+/* Whether the body that lies under a mark is of the same writer: committed. */
+static bool take_front(struct reading *reading, const struct redis_key *key,
+		       const struct redis_wire_reply *reply)
+{
+	if (redis_record_parse_front(reply->bytes, reply->n, key->bytes, key->n,
+				     &reading->record)) {
+		return redis_record_is_marked(&reading->record, reading->pending);
+	}
+	if (!envelope_begins(reply->bytes, reply->n)) {
+		counter_add(&(*reading->session.layer->counters)->errors, 1);
+	}
+	return false;
 }
 
 static enum layer_answer take_body(struct reading *reading, struct layer_item *item,
@@ -218,10 +237,13 @@ static enum layer_answer take_body(struct reading *reading, struct layer_item *i
 	struct redis_key key;
 	enum layer_answer answer;
 
-	if (!reading->has_record || reply->type != REDIS_WIRE_STRING) {
+	if ((!reading->has_record && !reading->pending) || reply->type != REDIS_WIRE_STRING) {
 		return LAYER_MISS;
 	}
 	redis_place_key(at->place, at->number, item->key.wire, item->key.n_wire, &key);
+	if (reading->pending && !take_front(reading, &key, reply)) {
+		return LAYER_MISS;
+	}
 	answer = redis_read_value(reading->session.layer, &reading->record, &key, reply->bytes,
 				  reply->n, &reading->batch->allocator, item);
 	reading->batch->n_hits += answer == LAYER_HIT;
