@@ -47,8 +47,8 @@ static bool take_finding(void *owner, const struct redis_wire_reply *reply)
 	struct redis_write *at = finding->at;
 
 	if (reply->command == at->asked.place) {
-		finding->place = redis_place_compare(at->place, &at->session.connection->identity,
-						     at->number, reply, &at->generation);
+		finding->place = redis_place_compare(at->place, at->session.connection, at->number,
+						     reply, &at->generation);
 		return finding->place != REDIS_PLACE_NONSENSE;
 	}
 	if (reply->command == at->asked.time) {

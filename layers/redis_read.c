@@ -252,6 +252,12 @@ static enum layer_answer take_body(struct reading *reading, struct layer_item *i
 	return answer;
 }
 
+/* Every pipeline's first command begins with the generations that it assumes. */
+static size_t mget_places(const struct reading *reading, size_t command)
+{
+	return command == 0 ? reading->n_places : 0;
+}
+
 static size_t mget_items(const struct reading *reading)
 {
 	size_t n_left = reading->n_asked - reading->n_answered;
@@ -261,7 +267,7 @@ static size_t mget_items(const struct reading *reading)
 
 static bool take_place(struct reading *reading, const struct redis_wire_reply *reply)
 {
-	struct asked_place *at = &reading->places[reply->command];
+	struct asked_place *at = &reading->places[reply->element];
 	struct redis_generation generation = { .number = 0 };
 	enum redis_place_answer answer;
 
@@ -270,8 +276,8 @@ static bool take_place(struct reading *reading, const struct redis_wire_reply *r
 		reading->is_behind |= !at->is_same;
 		return true;
 	}
-	answer = redis_place_compare(at->place, &reading->session.connection->identity, at->number,
-				     reply, &generation);
+	answer = redis_place_compare(at->place, reading->session.connection, at->number, reply,
+				     &generation);
 	at->is_one = redis_place_rule(at->place, &generation) == REDIS_RULE_ONE;
 	at->origin = redis_origin(&generation);
 	at->is_same = answer == REDIS_PLACE_SAME || fault_planted(FAULT_no_generation_check);
@@ -288,21 +294,23 @@ static bool take_reading(void *owner, const struct redis_wire_reply *reply)
 {
 	struct reading *reading = owner;
 	struct layer_counters *counters = *reading->session.layer->counters;
+	size_t n_places = mget_places(reading, reply->command);
 	struct layer_item *item;
 	const struct asked_place *at;
 
-	if (reply->command < reading->n_places) {
-		return !reply->is_element && take_place(reading, reply);
-	}
 	if (!reply->is_element) {
-		return reply->type == REDIS_WIRE_ARRAY && reply->n == 2 * mget_items(reading);
+		return reply->type == REDIS_WIRE_ARRAY &&
+		       reply->n == n_places + 2 * mget_items(reading);
 	}
 	if (reply->type != REDIS_WIRE_STRING && reply->type != REDIS_WIRE_NIL) {
 		return false;
 	}
+	if (reply->element < n_places) {
+		return take_place(reading, reply);
+	}
 	item = next_item(reading);
 	at = place_of(reading, item);
-	if (reply->element % 2 == 0) {
+	if ((reply->element - n_places) % 2 == 0) {
 		take_record(reading, item, at, reply);
 		if (reply->type == REDIS_WIRE_NIL && at->is_same && !reading->is_replica) {
 			redis_absent_note(reading->session.layer->absent, item);
@@ -337,15 +345,23 @@ static void build_item(struct redis_wire *wire, const struct asked_place *at,
 	redis_wire_arg(wire, key.bytes, key.n);
 }
 
-/* Every deep pipeline asks for the generations it assumes. */
+static void build_mget(const struct reading *reading, size_t command, size_t n_left)
+{
+	struct redis_wire *wire = reading->session.connection->wire;
+	size_t n_places = mget_places(reading, command);
+
+	redis_wire_command(wire, 1 + n_places + 2 * (n_left < MGET_ITEMS ? n_left : MGET_ITEMS));
+	redis_wire_text(wire, "MGET");
+	for (size_t i = 0; i < n_places; i++) {
+		redis_place_name(reading->places[i].place, wire);
+	}
+}
+
 static void build_reading(struct reading *reading)
 {
 	struct redis_wire *wire = reading->session.connection->wire;
 	size_t n = 0;
 
-	for (size_t i = 0; i < reading->n_places; i++) {
-		redis_place_ask(reading->places[i].place, wire);
-	}
 	for (size_t i = reading->first; i < reading->end; i++) {
 		const struct layer_item *item = &reading->batch->items[i];
 
@@ -353,11 +369,7 @@ static void build_reading(struct reading *reading)
 			continue;
 		}
 		if (n % MGET_ITEMS == 0) {
-			size_t n_left = reading->n_asked - n;
-
-			redis_wire_command(wire,
-					   1 + 2 * (n_left < MGET_ITEMS ? n_left : MGET_ITEMS));
-			redis_wire_text(wire, "MGET");
+			build_mget(reading, n / MGET_ITEMS, reading->n_asked - n);
 		}
 		build_item(wire, place_of(reading, item), item);
 		n++;

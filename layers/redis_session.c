@@ -188,8 +188,8 @@ static bool take_remark(void *owner, const struct redis_wire_reply *reply)
 	enum redis_place_answer answer;
 
 	if (reply->command == 0) {
-		answer = redis_place_compare(at->place, &remarking->session->connection->identity,
-					     at->number, reply, &at->generation);
+		answer = redis_place_compare(at->place, remarking->session->connection, at->number,
+					     reply, &at->generation);
 		at->same = answer == REDIS_PLACE_SAME;
 		return answer != REDIS_PLACE_NONSENSE;
 	}
