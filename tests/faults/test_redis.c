@@ -359,24 +359,41 @@ static void test_value_found__can_be_recalled_and_is_in_force_again(void **state
 	redis_ops.close(&layer);
 }
 
-/* Two marks: the commit of the first one finds another token. */
+/* Two marks: the commit of the first one is under another token, or finds one. */
 static void test_commit_of_an_earlier_mark__does_nothing(void **state)
 {
+	static const enum layer_verb verbs[] = { LAYER_SET, LAYER_APPEND, LAYER_TOUCH, LAYER_DELETE,
+						 LAYER_INCREMENT };
 	struct layer *layer = deep_open(DEEP_LONG_NS);
-	struct layer_write first = deep_write_of(LAYER_SET, "k", "first");
-	struct layer_write second = deep_write_of(LAYER_SET, "k", "second");
 
-	redis_ops.announce(layer, &first);
-	redis_ops.mark(layer, &first);
-	redis_ops.marked(layer, &first);
-	redis_ops.announce(layer, &second);
-	redis_ops.mark(layer, &second);
-	redis_ops.marked(layer, &second);
-	first.alone = second.alone = true;
-	redis_ops.commit(layer, &first);
-	deep_expect(layer, "k", LAYER_MISS);
-	redis_ops.commit(layer, &second);
-	deep_expect_hit(layer, "k", "second");
+	for (size_t i = 0; i < 2 * sizeof(verbs) / sizeof(*verbs); i++) {
+		struct layer_write first = deep_write_of(verbs[i / 2], "k", "first");
+		struct layer_write second = deep_write_of(LAYER_SET, "k", "second");
+		bool comes_last = i % 2;
+
+		deep_set(layer, "k", "old");
+		redis_ops.announce(layer, &first);
+		redis_ops.mark(layer, &first);
+		redis_ops.marked(layer, &first);
+		redis_ops.announce(layer, &second);
+		redis_ops.mark(layer, &second);
+		redis_ops.marked(layer, &second);
+		first.alone = second.alone = true;
+		redis_ops.commit(layer, comes_last ? &second : &first);
+		if (comes_last) {
+			deep_expect_hit(layer, "k", "second");
+		} else {
+			deep_expect(layer, "k", LAYER_MISS);
+		}
+		redis_ops.commit(layer, comes_last ? &first : &second);
+		if (comes_last && verbs[i / 2] == LAYER_SET) {
+			/* It is in the way, but nobody takes it for the second. */
+			deep_expect(layer, "k", LAYER_MISS);
+		} else {
+			deep_expect_hit(layer, "k", "second");
+		}
+	}
+	assert_int_equal(deep_counts.errors, 0);
 	redis_ops.close(&layer);
 }
 
