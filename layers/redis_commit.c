@@ -277,7 +277,7 @@ int64_t redis_mark_life(const struct layer *layer, const struct layer_write *wri
 	int64_t life;
 
 	*ret_stays = false;
-	if (!layer_stores(write->verb) || write->n_value > PLAIN_MAX ||
+	if (!layer_stores(write->verb) || !write->awaited || write->n_value > PLAIN_MAX ||
 	    !expiry_of(write, &expires_ms)) {
 		return REDIS_MARK_MS;
 	}

@@ -64,22 +64,27 @@ static char first_of(const char *command, const char *key)
 	return strchr(deep_command(text), '\n')[1];
 }
 
+static long long life_of_record(void)
+{
+	char text[600];
+
+	snprintf(text, sizeof(text), "PTTL %s", deep_only_record());
+	return atoll(deep_command(text) + 1);
+}
+
 /* Its mark is its record; what is too large for that, or lives for ever, gets another. */
 static void test_set__needs_no_script(void **state)
 {
 	static char large[16384 + 1], larger[16384 + 2];
 	struct layer *layer = deep_open(DEEP_LONG_NS);
 	char text[600];
-	long long of_record;
 
 	deep_set(layer, "k", "v");
 	deep_expect_hit(layer, "k", "v");
 	assert_int_equal(first_of("GET", deep_only_record()), 'P');
 	assert_int_equal(first_of("GET", deep_only_body()), 'V');
-	snprintf(text, sizeof(text), "PTTL %s", deep_only_record());
-	of_record = atoll(deep_command(text) + 1);
 	snprintf(text, sizeof(text), "PTTL %s", deep_only_body());
-	assert_in_range(of_record, atoll(deep_command(text) + 1) - 1000, 3600 * 1000);
+	assert_in_range(life_of_record(), atoll(deep_command(text) + 1) - 1000, 3600 * 1000);
 	deep_wrote(layer, LAYER_TOUCH, "k", NULL);
 	deep_expect_hit(layer, "k", "v");
 	assert_int_equal(first_of("GET", deep_only_record()), 'V');
@@ -92,6 +97,19 @@ static void test_set__needs_no_script(void **state)
 	deep_set(layer, "k", larger);
 	deep_expect(layer, "l", LAYER_MISS);
 	assert_int_equal(first_of("GET", deep_only_record()), 'V');
+	redis_ops.close(&layer);
+}
+
+/* Nobody will commit it: it need not lie about for an hour. */
+static void test_mark_of_what_is_not_awaited__ends_soon(void **state)
+{
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	struct layer_write write = deep_write_of(LAYER_SET, "k", "v");
+
+	write.awaited = false;
+	write.outcome = LAYER_UNCERTAIN;
+	deep_write(layer, &write, true);
+	assert_in_range(life_of_record(), 1, REDIS_MARK_MS);
 	redis_ops.close(&layer);
 }
 
@@ -542,6 +560,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		DEEP_TEST(test_set__is_found_with_all_it_has),
 		DEEP_TEST(test_set__needs_no_script),
+		DEEP_TEST(test_mark_of_what_is_not_awaited__ends_soon),
 		DEEP_TEST(test_empty_value__is_null),
 		DEEP_TEST(test_only_clean_misses__are_asked),
 		DEEP_TEST(test_large_batch__answers_each_item_with_its_own),

@@ -140,6 +140,7 @@ struct layer_write deep_write_of(enum layer_verb verb, const char *key, const ch
 		.flags = 0xdeadbeef,
 		.deadline_ns = CLOCK_NEVER,
 		.changes_expiry = true,
+		.awaited = true,
 		.outcome = LAYER_DONE,
 	};
 }
