@@ -167,8 +167,7 @@ enum layer_answer redis_read_value(struct layer *layer, const struct redis_recor
 {
 	struct layer_counters *counters = *layer->counters;
 	const struct envelope_name name = { key->bytes, key->n, record->token };
-	const char *segments = body + record->front;
-	size_t n_segments = n_body - record->front;
+	size_t front = record->front < n_body ? record->front : n_body;
 	int64_t deadline_ns = deadline_of(record->expires_ms);
 	char *value = NULL;
 
@@ -176,8 +175,8 @@ enum layer_answer redis_read_value(struct layer *layer, const struct redis_recor
 		counter_add(&counters->expired, 1);
 		return LAYER_MISS;
 	}
-	if (n_body < record->front || envelope_check(segments, n_segments, &name, record->segments,
-						     record->length) != ENVELOPE_OK) {
+	if (envelope_check(body + front, n_body - front, &name, record->segments, record->length) !=
+	    ENVELOPE_OK) {
 		counter_add(&counters->errors, 1);
 		return LAYER_MISS;
 	}
@@ -186,7 +185,7 @@ enum layer_answer redis_read_value(struct layer *layer, const struct redis_recor
 		if (value == NULL) {
 			return LAYER_DOWN;
 		}
-		envelope_decode(segments, n_segments, value);
+		envelope_decode(body + front, n_body - front, value);
 		value[record->length] = '\0';
 	}
 	item->value = value;
