@@ -47,12 +47,17 @@ void envelope_encode(enum envelope_kind kind, const struct envelope_name *name, 
 	put(ret_header + OFFSET_CHECKSUM, checksum(ret_header, name, bytes, n), 8);
 }
 
+bool envelope_begins(const void *bytes, size_t n)
+{
+	return n >= sizeof(magic) && memcmp(bytes, magic, sizeof(magic)) == 0;
+}
+
 static enum envelope_status check_one(const uint8_t *at, size_t n_left, bool is_first,
 				      const struct envelope_name *name, size_t *ret_n)
 {
 	size_t n;
 
-	if (n_left < ENVELOPE_HEADER_BYTES || memcmp(at, magic, sizeof(magic)) != 0) {
+	if (n_left < ENVELOPE_HEADER_BYTES || !envelope_begins(at, n_left)) {
 		return ENVELOPE_FOREIGN;
 	}
 	if (is_first ? at[OFFSET_KIND] != ENVELOPE_WHOLE

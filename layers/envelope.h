@@ -57,6 +57,9 @@ enum envelope_status envelope_check(const void *body, size_t n_body,
 				    const struct envelope_name *name, uint32_t segments,
 				    uint32_t length);
 
+/* Whether these bytes are how a value begins. */
+bool envelope_begins(const void *bytes, size_t n);
+
 /* The value of a body that was checked: as many bytes as were checked for. */
 void envelope_decode(const void *body, size_t n_body, char *ret_value);
 

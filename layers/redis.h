@@ -7,8 +7,8 @@
  * record beside the call to memcached, which makes the value unreadable, and
  * *commits* after it has left its slot, without waiting (redis_write.h): only a
  * writer that was alone does, and the commit acts only while the record is
- * still its own mark.  So the deep layer follows memcached's order of writes
- * although nothing tells it that order.
+ * still its own mark, or counts only under it.  So the deep layer follows
+ * memcached's order of writes although nothing tells it that order.
  *
  * With replicas, reads ask one of them at random, and the server itself where that
  * does not answer or is of another generation.  What a replica has may be as old as
@@ -25,8 +25,8 @@
  * at a time, never across a fork or after an error.  Own sockets with
  * MSG_NOSIGNAL and O_CLOEXEC; hiredis only parses.
  *
- * Needs Redis 6.2 or later, and leave to use AUTH, SELECT, INFO, GET, MGET, SET,
- * UNLINK, TIME, SCRIPT LOAD, EVALSHA and, in scripts, APPEND, STRLEN, PEXPIRE, PERSIST,
+ * Needs Redis 6.2 or later, and leave to use AUTH, SELECT, INFO, GET, MGET, GETRANGE,
+ * SET, UNLINK, TIME, SCRIPT LOAD, EVALSHA and, in scripts, APPEND, STRLEN, PEXPIRE, PERSIST,
  * HSET, HSETNX, HGETALL, HDEL.
  * All programs on one Redis should agree in max_item_bytes: a larger value than
  * a program's own is a failure to it.

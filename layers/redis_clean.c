@@ -7,6 +7,10 @@
  * before it began has returned.  What was there so long ago that it is gone matters only
  * to a call that is late, which marks again and keeps nothing (redis_leaving()).
  *
+ * A value under its writer's mark (redis_record.h) was begun under the simple rule, before
+ * "several" was set.  Does that lie back a mark's life, the writer has returned, or has
+ * marked again.
+ *
  * When the call began is told by Redis' clock: TIME beside the mark, less the time since
  * then by our own.  Two clocks that are being adjusted differ by an eighth at
  * most (chrony slews by a twelfth); MARGIN_MS covers the milliseconds that are cut and
@@ -52,7 +56,9 @@ bool redis_clean_take_time(struct redis_clean *clean, const struct redis_wire_re
 void redis_clean_take_record(struct redis_write *at, const struct redis_wire_reply *reply)
 {
 	at->clean.open = false;
+	at->clean.simple = false;
 	at->clean.found_ms = 0;
+	at->pending = 0;
 	if (reply->type != REDIS_WIRE_STRING) {
 		return;
 	}
@@ -60,9 +66,21 @@ void redis_clean_take_record(struct redis_write *at, const struct redis_wire_rep
 		redis_record_parse(reply->bytes, reply->n, at->key.bytes, at->key.n, &at->found);
 	if (at->has_found) {
 		at->clean.found_ms = at->found.committed_ms;
-	} else {
-		at->clean.open =
-			!redis_record_parse_closed(reply->bytes, reply->n, &at->clean.found_ms);
+	} else if (!redis_record_parse_closed(reply->bytes, reply->n, &at->clean.found_ms)) {
+		at->clean.open = true;
+		redis_record_parse_pending(reply->bytes, reply->n, &at->pending);
+	}
+}
+
+void redis_clean_take_front(struct redis_write *at, const struct redis_wire_reply *reply)
+{
+	if (at->pending && reply->type == REDIS_WIRE_STRING &&
+	    redis_record_parse_front(reply->bytes, reply->n, at->key.bytes, at->key.n,
+				     &at->found) &&
+	    redis_record_is_marked(&at->found, at->pending)) {
+		at->has_found = true;
+		at->clean.open = false;
+		at->clean.simple = true;
 	}
 }
 
@@ -88,6 +106,7 @@ bool redis_is_clean(const struct redis_write *at)
 		return true;
 	}
 	return clean->time_ms && (!clean->open || fault_planted(FAULT_pending_ignored)) &&
+	       (!clean->simple || at->generation.since_ms + REDIS_MARK_MS <= clean->since_ms) &&
 	       at->generation.began_ms + REDIS_MARK_MS <= clean->since_ms &&
 	       (clean->found_ms <= clean->since_ms || fault_planted(FAULT_no_since));
 }

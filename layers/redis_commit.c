@@ -1,4 +1,4 @@
-/* What the end of a write does to the record and the body: one table, one script each. */
+/* What the end of a write does to record and body: one table, a script or one command each. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +26,12 @@ struct commit {
 	int64_t ahead_ms; /* closed for so long */
 	char number[24];
 };
+
+/*
+ * A larger one is committed by a script: beside it that costs little, and what gives it
+ * another record copies it.
+ */
+#define PLAIN_MAX 16384
 
 /*
  * When Redis lets go of a value; 0: never.  Cut, not rounded: Redis must not
@@ -222,7 +228,7 @@ static void close_for_others(const struct layer_write *write, struct commit *com
 	commit->action = CLOSE;
 	if (write->outcome == LAYER_UNCERTAIN) {
 		commit->ahead_ms = REDIS_DOUBT_MS;
-	} else if (at->clean.open) {
+	} else if (at->clean.open || at->clean.simple) {
 		commit->ahead_ms = REDIS_MARK_MS;
 	}
 }
@@ -246,17 +252,41 @@ static void decide(const struct layer *layer, const struct layer_write *write,
 	}
 }
 
-/* --- saying it --- */
+/* --- lives --- */
 
-static int64_t life_of(const struct redis_record *record)
+/* From now until a record's end; 0: for ever. */
+static int64_t life_until(uint64_t ends_ms)
 {
 	int64_t now = clock_wall_ms();
 
-	if (record->ends_ms == 0) {
+	if (ends_ms == 0) {
 		return 0;
 	}
-	return (int64_t)record->ends_ms > now ? (int64_t)record->ends_ms - now : 1;
+	return (int64_t)ends_ms > now ? (int64_t)ends_ms - now : 1;
 }
+
+/* Every record outlives a mark: whoever began before it came shall find it. */
+static int64_t life_of_record(int64_t life)
+{
+	return life && life < REDIS_MARK_MS ? REDIS_MARK_MS : life;
+}
+
+int64_t redis_mark_life(const struct layer *layer, const struct layer_write *write, bool *ret_stays)
+{
+	uint64_t expires_ms;
+	int64_t life;
+
+	*ret_stays = false;
+	if (!layer_stores(write->verb) || !write->awaited || write->n_value > PLAIN_MAX ||
+	    !expiry_of(write, &expires_ms)) {
+		return REDIS_MARK_MS;
+	}
+	life = life_until(end_of(layer, expires_ms));
+	*ret_stays = life != 0;
+	return life ? life_of_record(life) : REDIS_MARK_MS;
+}
+
+/* --- saying it --- */
 
 static void add_segment(struct redis_wire *wire, const struct redis_write *at,
 			const struct commit *commit)
@@ -272,36 +302,6 @@ static void add_segment(struct redis_wire *wire, const struct redis_write *at,
 	redis_wire_arg_pair(wire, header, sizeof(header), commit->bytes, commit->n);
 }
 
-/* The planted fault: whatever the record is by now. */
-static void build_without_token(struct redis_write *at, struct commit *commit)
-{
-	struct redis_wire *wire = at->session.connection->wire;
-	char text[REDIS_RECORD_MAX];
-	size_t n;
-
-	commit->record.token = at->token;
-	redis_wire_command(wire, 3);
-	redis_wire_text(wire, "SET");
-	redis_key_is(&at->key, 'b');
-	redis_wire_arg(wire, at->key.bytes, at->key.n);
-	redis_key_is(&at->key, 'r');
-	add_segment(wire, at, commit);
-	redis_wire_command(wire, 3);
-	redis_wire_text(wire, "SET");
-	redis_wire_arg(wire, at->key.bytes, at->key.n);
-	n = redis_record_value(&commit->record, at->key.bytes, at->key.n, text);
-	redis_wire_arg(wire, text, n);
-}
-
-/* Every record outlives a mark: whoever began before it came shall find it. */
-static void add_lives(struct redis_wire *wire, const struct redis_record *record)
-{
-	int64_t life = life_of(record);
-
-	redis_wire_number(wire, life && life < REDIS_MARK_MS ? REDIS_MARK_MS : life);
-	redis_wire_number(wire, life);
-}
-
 static void build_value(struct redis_write *at, struct commit *commit)
 {
 	struct redis_wire *wire = at->session.connection->wire;
@@ -314,12 +314,44 @@ static void build_value(struct redis_write *at, struct commit *commit)
 	n = redis_record_value(&commit->record, at->key.bytes, at->key.n, text);
 	redis_wire_arg(wire, text, n);
 	add_segment(wire, at, commit);
-	add_lives(wire, &commit->record);
+	redis_wire_number(wire, life_of_record(life_until(commit->record.ends_ms)));
+	redis_wire_number(wire, life_until(commit->record.ends_ms));
 	redis_wire_number(wire, at->several);
 	if (commit->action == KEEP) {
-		redis_wire_number(wire, (int64_t)at->found.length + (int64_t)at->found.segments *
-									    ENVELOPE_HEADER_BYTES);
+		redis_wire_number(wire,
+				  (int64_t)at->found.front + (int64_t)at->found.length +
+					  (int64_t)at->found.segments * ENVELOPE_HEADER_BYTES);
+		redis_wire_number(wire, at->found.front);
 	}
+}
+
+/*
+ * A new value without a script, which costs Redis several times as much: the body says whose
+ * it is, and counts only under the mark of the same writer, which lives as long.
+ */
+static bool is_plain(const struct redis_write *at, const struct commit *commit)
+{
+	return commit->action == STORE && at->stays && !at->several;
+}
+
+static void build_plain(struct redis_write *at, struct commit *commit)
+{
+	struct redis_wire *wire = at->session.connection->wire;
+	const struct envelope_name name = { at->key.bytes, at->key.n, at->token };
+	char before[REDIS_RECORD_MAX + ENVELOPE_HEADER_BYTES];
+	size_t n;
+
+	commit->record.token = at->token;
+	n = redis_record_front(&commit->record, at->key.bytes, at->key.n, before);
+	envelope_encode(commit->kind, &name, commit->bytes, commit->n, (uint8_t *)before + n);
+	redis_wire_command(wire, 5);
+	redis_wire_text(wire, "SET");
+	redis_key_is(&at->key, 'b');
+	redis_wire_arg(wire, at->key.bytes, at->key.n);
+	redis_key_is(&at->key, 'r');
+	redis_wire_arg_pair(wire, before, n + ENVELOPE_HEADER_BYTES, commit->bytes, commit->n);
+	redis_wire_text(wire, "PX");
+	redis_wire_number(wire, life_until(commit->record.ends_ms));
 }
 
 static void build(struct redis_write *at, struct commit *commit)
@@ -331,7 +363,7 @@ static void build(struct redis_write *at, struct commit *commit)
 		[REMOVE] = { REDIS_SCRIPT_remove, 2 },
 		[CLOSE] = { REDIS_SCRIPT_close, 5 },
 		[STORE] = { REDIS_SCRIPT_store, 7 },
-		[KEEP] = { REDIS_SCRIPT_keep, 8 },
+		[KEEP] = { REDIS_SCRIPT_keep, 9 },
 	};
 	struct redis_wire *wire = at->session.connection->wire;
 	char text[REDIS_RECORD_MAX];
@@ -365,8 +397,8 @@ void redis_commit(struct layer *layer, struct layer_write *write)
 	}
 	decide(layer, write, &commit);
 	if (commit.action != LEAVE) {
-		if (fault_planted(FAULT_commit_without_token) && commit.action == STORE) {
-			build_without_token(at, &commit);
+		if (is_plain(at, &commit)) {
+			build_plain(at, &commit);
 		} else {
 			build(at, &commit);
 		}

@@ -81,7 +81,7 @@ static bool parse(struct redis_generation *ret)
 static bool is_same(const struct redis_generation *before, const struct redis_wire_reply *reply,
 		    const struct redis_identity *identity)
 {
-	return reply->type == REDIS_WIRE_STRING && !reply->is_element && reply->n == before->n &&
+	return reply->type == REDIS_WIRE_STRING && reply->n == before->n &&
 	       memcmp(reply->bytes, before->text, before->n) == 0 &&
 	       identity->db == before->identity.db &&
 	       strcmp(identity->run, before->identity.run) == 0 &&
@@ -97,8 +97,7 @@ bool redis_generation_take(struct redis_generation *ret, const struct redis_wire
 		return true;
 	}
 	*ret = (struct redis_generation){ .identity = *identity };
-	if (reply->is_element ||
-	    (reply->type != REDIS_WIRE_STRING && reply->type != REDIS_WIRE_NIL)) {
+	if (reply->type != REDIS_WIRE_STRING && reply->type != REDIS_WIRE_NIL) {
 		return false;
 	}
 	if (reply->type == REDIS_WIRE_NIL) {

@@ -20,13 +20,22 @@
 #include <stdint.h>
 
 #include "base/hash.h"
-#include "layers/redis_pool.h"
 #include "layers/redis_wire.h"
 
 #define REDIS_GENERATION_MAX 144 /* of its text, NUL included */
 
 /* In place of a domain's id: several may write. */
 #define REDIS_SEVERAL UINT64_C(0)
+
+/* So much of a server's ids tells them apart; NUL included. */
+#define REDIS_ID_MAX 17
+
+/* Which data this is: of what run, of what history, in which database. */
+struct redis_identity {
+	char run[REDIS_ID_MAX];
+	char replication[REDIS_ID_MAX];
+	unsigned db;
+};
 
 struct redis_generation {
 	char text[REDIS_GENERATION_MAX]; /* empty: there is none, or it is nonsense */

@@ -181,11 +181,14 @@ static void note(struct redis_place *place, const struct redis_generation *gener
 }
 
 enum redis_place_answer redis_place_compare(struct redis_place *place,
-					    const struct redis_identity *identity, uint64_t assumed,
+					    struct redis_connection *connection, uint64_t assumed,
 					    const struct redis_wire_reply *reply,
 					    struct redis_generation *ret)
 {
-	if (!redis_generation_take(ret, reply, identity)) {
+	bool is_one = redis_generation_take(&connection->heard, reply, &connection->identity);
+
+	*ret = connection->heard;
+	if (!is_one) {
 		return REDIS_PLACE_NONSENSE;
 	}
 	if (is_in_force(place, ret)) {

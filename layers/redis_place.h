@@ -126,7 +126,7 @@ enum redis_place_answer {
 
 /* `assumed` is the number that the pipeline was built with; *ret is what stands there. */
 enum redis_place_answer redis_place_compare(struct redis_place *place,
-					    const struct redis_identity *identity, uint64_t assumed,
+					    struct redis_connection *connection, uint64_t assumed,
 					    const struct redis_wire_reply *reply,
 					    struct redis_generation *ret);
 

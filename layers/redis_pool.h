@@ -26,12 +26,10 @@
 #include "base/clock.h"
 #include "layers/redis.h"
 #include "layers/redis_breaker.h"
+#include "layers/redis_generation.h"
 #include "layers/redis_scripts.h"
 #include "layers/redis_shared.h"
 #include "layers/redis_wire.h"
-
-/* So much of a server's ids tells them apart; NUL included. */
-#define REDIS_ID_MAX 17
 
 /* Longer than any that is meant for a program to be seen in. */
 #define REDIS_CHECK_NS CLOCK_NS_PER_S
@@ -41,16 +39,10 @@
 
 struct redis_pool;
 
-/* Which data this is: of what run, of what history, in which database. */
-struct redis_identity {
-	char run[REDIS_ID_MAX];
-	char replication[REDIS_ID_MAX];
-	unsigned db;
-};
-
 struct redis_connection {
 	_Atomic(struct redis_wire *) wire; /* NULL: not connected; a forked child looks at it */
 	struct redis_identity identity;
+	struct redis_generation heard; /* on it, the last time: mostly it is the same again */
 	struct redis_scripts scripts;
 	int64_t checked_ns; /* when the identity was last known to be right */
 	bool knows_scripts;

@@ -38,6 +38,7 @@ struct reading {
 	size_t at; /* the next item, or one before it that was not asked for */
 	struct redis_record record;
 	bool has_record;
+	uint64_t pending;	 /* whose mark the record is; 0: none */
 	const char *last_server; /* most items are of one: looked up once */
 	struct asked_place *last;
 };
@@ -166,6 +167,7 @@ enum layer_answer redis_read_value(struct layer *layer, const struct redis_recor
 {
 	struct layer_counters *counters = *layer->counters;
 	const struct envelope_name name = { key->bytes, key->n, record->token };
+	size_t front = record->front < n_body ? record->front : n_body;
 	int64_t deadline_ns = deadline_of(record->expires_ms);
 	char *value = NULL;
 
@@ -173,7 +175,8 @@ enum layer_answer redis_read_value(struct layer *layer, const struct redis_recor
 		counter_add(&counters->expired, 1);
 		return LAYER_MISS;
 	}
-	if (envelope_check(body, n_body, &name, record->segments, record->length) != ENVELOPE_OK) {
+	if (envelope_check(body + front, n_body - front, &name, record->segments, record->length) !=
+	    ENVELOPE_OK) {
 		counter_add(&counters->errors, 1);
 		return LAYER_MISS;
 	}
@@ -182,7 +185,7 @@ enum layer_answer redis_read_value(struct layer *layer, const struct redis_recor
 		if (value == NULL) {
 			return LAYER_DOWN;
 		}
-		envelope_decode(body, n_body, value);
+		envelope_decode(body + front, n_body - front, value);
 		value[record->length] = '\0';
 	}
 	item->value = value;
@@ -200,15 +203,30 @@ static void take_record(struct reading *reading, const struct layer_item *item,
 	struct redis_key key;
 
 	reading->has_record = false;
-	if (reply->type == REDIS_WIRE_STRING) {
+	reading->pending = 0;
+	if (reply->type == REDIS_WIRE_STRING &&
+	    !redis_record_parse_pending(reply->bytes, reply->n, &reading->pending)) {
 		redis_place_key(at->place, at->number, item->key.wire, item->key.n_wire, &key);
 		reading->has_record = redis_record_parse(reply->bytes, reply->n, key.bytes, key.n,
 							 &reading->record);
-		if (!reading->has_record &&
-		    (reply->n == 0 || (reply->bytes[0] != 'P' && reply->bytes[0] != 'C'))) {
+		if (!reading->has_record && (reply->n == 0 || reply->bytes[0] != 'C')) {
 			counter_add(&(*reading->session.layer->counters)->errors, 1);
 		}
 	}
+}
+
+/* Whether the body that lies under a mark is of the same writer: committed. */
+static bool take_front(struct reading *reading, const struct redis_key *key,
+		       const struct redis_wire_reply *reply)
+{
+	if (redis_record_parse_front(reply->bytes, reply->n, key->bytes, key->n,
+				     &reading->record)) {
+		return redis_record_is_marked(&reading->record, reading->pending);
+	}
+	if (!envelope_begins(reply->bytes, reply->n)) {
+		counter_add(&(*reading->session.layer->counters)->errors, 1);
+	}
+	return false;
 }
 
 static enum layer_answer take_body(struct reading *reading, struct layer_item *item,
@@ -218,16 +236,25 @@ static enum layer_answer take_body(struct reading *reading, struct layer_item *i
 	struct redis_key key;
 	enum layer_answer answer;
 
-	if (!reading->has_record || reply->type != REDIS_WIRE_STRING) {
+	if ((!reading->has_record && !reading->pending) || reply->type != REDIS_WIRE_STRING) {
 		return LAYER_MISS;
 	}
 	redis_place_key(at->place, at->number, item->key.wire, item->key.n_wire, &key);
+	if (reading->pending && !take_front(reading, &key, reply)) {
+		return LAYER_MISS;
+	}
 	answer = redis_read_value(reading->session.layer, &reading->record, &key, reply->bytes,
 				  reply->n, &reading->batch->allocator, item);
 	reading->batch->n_hits += answer == LAYER_HIT;
 	item->stays_below = !at->is_one;
 	item->origin = at->origin;
 	return answer;
+}
+
+/* Every pipeline's first command begins with the generations that it assumes. */
+static size_t mget_places(const struct reading *reading, size_t command)
+{
+	return command == 0 ? reading->n_places : 0;
 }
 
 static size_t mget_items(const struct reading *reading)
@@ -239,7 +266,7 @@ static size_t mget_items(const struct reading *reading)
 
 static bool take_place(struct reading *reading, const struct redis_wire_reply *reply)
 {
-	struct asked_place *at = &reading->places[reply->command];
+	struct asked_place *at = &reading->places[reply->element];
 	struct redis_generation generation = { .number = 0 };
 	enum redis_place_answer answer;
 
@@ -248,8 +275,8 @@ static bool take_place(struct reading *reading, const struct redis_wire_reply *r
 		reading->is_behind |= !at->is_same;
 		return true;
 	}
-	answer = redis_place_compare(at->place, &reading->session.connection->identity, at->number,
-				     reply, &generation);
+	answer = redis_place_compare(at->place, reading->session.connection, at->number, reply,
+				     &generation);
 	at->is_one = redis_place_rule(at->place, &generation) == REDIS_RULE_ONE;
 	at->origin = redis_origin(&generation);
 	at->is_same = answer == REDIS_PLACE_SAME || fault_planted(FAULT_no_generation_check);
@@ -266,21 +293,23 @@ static bool take_reading(void *owner, const struct redis_wire_reply *reply)
 {
 	struct reading *reading = owner;
 	struct layer_counters *counters = *reading->session.layer->counters;
+	size_t n_places = mget_places(reading, reply->command);
 	struct layer_item *item;
 	const struct asked_place *at;
 
-	if (reply->command < reading->n_places) {
-		return !reply->is_element && take_place(reading, reply);
-	}
 	if (!reply->is_element) {
-		return reply->type == REDIS_WIRE_ARRAY && reply->n == 2 * mget_items(reading);
+		return reply->type == REDIS_WIRE_ARRAY &&
+		       reply->n == n_places + 2 * mget_items(reading);
 	}
 	if (reply->type != REDIS_WIRE_STRING && reply->type != REDIS_WIRE_NIL) {
 		return false;
 	}
+	if (reply->element < n_places) {
+		return take_place(reading, reply);
+	}
 	item = next_item(reading);
 	at = place_of(reading, item);
-	if (reply->element % 2 == 0) {
+	if ((reply->element - n_places) % 2 == 0) {
 		take_record(reading, item, at, reply);
 		if (reply->type == REDIS_WIRE_NIL && at->is_same && !reading->is_replica) {
 			redis_absent_note(reading->session.layer->absent, item);
@@ -315,15 +344,23 @@ static void build_item(struct redis_wire *wire, const struct asked_place *at,
 	redis_wire_arg(wire, key.bytes, key.n);
 }
 
-/* Every deep pipeline asks for the generations it assumes. */
+static void build_mget(const struct reading *reading, size_t command, size_t n_left)
+{
+	struct redis_wire *wire = reading->session.connection->wire;
+	size_t n_places = mget_places(reading, command);
+
+	redis_wire_command(wire, 1 + n_places + 2 * (n_left < MGET_ITEMS ? n_left : MGET_ITEMS));
+	redis_wire_text(wire, "MGET");
+	for (size_t i = 0; i < n_places; i++) {
+		redis_place_name(reading->places[i].place, wire);
+	}
+}
+
 static void build_reading(struct reading *reading)
 {
 	struct redis_wire *wire = reading->session.connection->wire;
 	size_t n = 0;
 
-	for (size_t i = 0; i < reading->n_places; i++) {
-		redis_place_ask(reading->places[i].place, wire);
-	}
 	for (size_t i = reading->first; i < reading->end; i++) {
 		const struct layer_item *item = &reading->batch->items[i];
 
@@ -331,11 +368,7 @@ static void build_reading(struct reading *reading)
 			continue;
 		}
 		if (n % MGET_ITEMS == 0) {
-			size_t n_left = reading->n_asked - n;
-
-			redis_wire_command(wire,
-					   1 + 2 * (n_left < MGET_ITEMS ? n_left : MGET_ITEMS));
-			redis_wire_text(wire, "MGET");
+			build_mget(reading, n / MGET_ITEMS, reading->n_asked - n);
 		}
 		build_item(wire, place_of(reading, item), item);
 		n++;

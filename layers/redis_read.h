@@ -9,7 +9,8 @@
 /* As layer.h says for get. */
 void redis_read(struct layer *layer, struct layer_batch *batch);
 
-/* The value under a record and its key ('r'), into value, flags, deadline of the item. */
+/* The value under a record, or a front, and its key ('r'), into value, flags, deadline of the item.
+ */
 enum layer_answer redis_read_value(struct layer *layer, const struct redis_record *record,
 				   const struct redis_key *key, const char *body, size_t n_body,
 				   const struct layer_allocator *allocator,

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/digits.h"
+#include "base/fault.h"
 #include "base/hash.h"
 
 /* Milliseconds since 1970, for a long time. */
@@ -73,6 +74,25 @@ static bool read_number(const char **at, const char *end, unsigned base, uint64_
 	}
 	*at = p + 1;
 	*ret = number;
+	return true;
+}
+
+bool redis_record_parse_pending(const char *bytes, size_t n, uint64_t *ret_token)
+{
+	char digits[REDIS_TOKEN_DIGITS + 1];
+	const char *at = digits;
+	uint64_t token;
+
+	if (n != 1 + REDIS_TOKEN_DIGITS || bytes[0] != 'P') {
+		return false;
+	}
+	memcpy(digits, bytes + 1, REDIS_TOKEN_DIGITS);
+	digits[REDIS_TOKEN_DIGITS] = ' ';
+	if (!read_number(&at, digits + sizeof(digits), 16, &token) ||
+	    at != digits + sizeof(digits)) {
+		return false;
+	}
+	*ret_token = token;
 	return true;
 }
 
@@ -142,6 +162,34 @@ bool redis_record_parse(const char *bytes, size_t n, const char *key, size_t n_k
 	}
 	*ret_record = record;
 	return true;
+}
+
+size_t redis_record_front(const struct redis_record *record, const char *key, size_t n_key,
+			  char ret_text[REDIS_RECORD_MAX])
+{
+	size_t n = redis_record_value(record, key, n_key, ret_text);
+
+	ret_text[n++] = '\n';
+	ret_text[n] = '\0';
+	return n;
+}
+
+bool redis_record_parse_front(const char *bytes, size_t n, const char *key, size_t n_key,
+			      struct redis_record *ret_record)
+{
+	const char *end = memchr(bytes, '\n', n < REDIS_RECORD_MAX ? n : REDIS_RECORD_MAX);
+
+	if (end == NULL ||
+	    !redis_record_parse(bytes, (size_t)(end - bytes), key, n_key, ret_record)) {
+		return false;
+	}
+	ret_record->front = (uint32_t)(end - bytes) + 1;
+	return true;
+}
+
+bool redis_record_is_marked(const struct redis_record *record, uint64_t token)
+{
+	return record->token == token || fault_planted(FAULT_body_of_another);
 }
 
 /* --- tokens --- */

@@ -107,8 +107,17 @@ enum redis_wire_status redis_session_number(struct redis_session *session,
 	return status;
 }
 
+void redis_session_allow_time(struct redis_session *session)
+{
+	int64_t deadline = clock_now_ns() + session->layer->options.timeout_ns;
+
+	if (session->deadline_ns < deadline) {
+		session->deadline_ns = deadline;
+	}
+}
+
 void redis_session_mark(struct redis_wire *wire, const struct redis_key *key, uint64_t token,
-			bool found)
+			int64_t life_ms, bool found)
 {
 	char text[REDIS_RECORD_MAX];
 	size_t n = redis_record_pending(token, text);
@@ -118,7 +127,7 @@ void redis_session_mark(struct redis_wire *wire, const struct redis_key *key, ui
 	redis_wire_arg(wire, key->bytes, key->n);
 	redis_wire_arg(wire, text, n);
 	redis_wire_text(wire, "PX");
-	redis_wire_number(wire, REDIS_MARK_MS);
+	redis_wire_number(wire, life_ms);
 	if (found) {
 		redis_wire_text(wire, "GET");
 	}
@@ -179,8 +188,8 @@ static bool take_remark(void *owner, const struct redis_wire_reply *reply)
 	enum redis_place_answer answer;
 
 	if (reply->command == 0) {
-		answer = redis_place_compare(at->place, &remarking->session->connection->identity,
-					     at->number, reply, &at->generation);
+		answer = redis_place_compare(at->place, remarking->session->connection, at->number,
+					     reply, &at->generation);
 		at->same = answer == REDIS_PLACE_SAME;
 		return answer != REDIS_PLACE_NONSENSE;
 	}
@@ -203,7 +212,7 @@ static enum redis_wire_status exchange_remark(struct remarking *remarking, bool 
 		redis_session_press(session, &at->key, at->generation.domain == REDIS_SEVERAL,
 				    redis_record_token());
 	} else {
-		redis_session_mark(wire, &at->key, redis_record_token(), false);
+		redis_session_mark(wire, &at->key, redis_record_token(), REDIS_MARK_MS, false);
 	}
 	return redis_wire_exchange(wire, take_remark, remarking, session->deadline_ns);
 }

@@ -17,7 +17,7 @@
 #include "layers/redis_record.h"
 #include "layers/redis_shared.h"
 
-/* A mark that nobody commits is gone after so long; every record lives longer. */
+/* A mark that nobody commits is gone after so long, or later; every record lives longer. */
 #define REDIS_MARK_MS 5000
 
 /* What was sent and not answered may happen for so long: core/slots.h waits as long. */
@@ -72,6 +72,9 @@ bool redis_session_begin_replica(struct redis_session *session, struct layer *la
 /* `status` is how it went. */
 void redis_session_end(struct redis_session *session, enum redis_wire_status status);
 
+/* The time that memcached took does not count against Redis, whose answer may lie there. */
+void redis_session_allow_time(struct redis_session *session);
+
 /* Where values of the key's memcached server lie; NULL where they cannot. */
 struct redis_place *redis_session_place(struct layer *layer, const char *server);
 
@@ -87,9 +90,12 @@ enum redis_wire_status redis_session_number(struct redis_session *session,
 					    struct redis_place *place, bool writes,
 					    uint64_t *ret_number);
 
-/* Adds the mark of a record to the next exchange; `found`: that answers what was there. */
+/*
+ * Adds the mark of a record to the next exchange; `found`: that answers what was there.
+ * It ends by itself after `life_ms`.
+ */
 void redis_session_mark(struct redis_wire *wire, const struct redis_key *key, uint64_t token,
-			bool found);
+			int64_t life_ms, bool found);
 
 /* The same where Redis is full, which answers a number; among several domains it leaves a mark. */
 void redis_session_press(struct redis_session *session, struct redis_key *key, bool several,

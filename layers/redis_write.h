@@ -3,16 +3,20 @@
  * marked, recall, commit of layer.h, and look.
  *
  *	announce	notes the key among the intents (redis_shared.h)
- *	mark		SET record P<token> PX 5000 GET, beside GET generation: sent
+ *	mark		SET record P<token> PX … GET, beside GET generation: sent
  *	marked		what was there is known, or the key is unmarked
  *	leaving		where the call took so long that the mark may be gone: marks again
- *	commit		one script, sent and not waited for: only by a writer that was
- *			alone in its slot, and acting only while the record is still
- *			that writer's mark, and the generation what the mark saw
+ *	commit		sent and not waited for, only by a writer that was alone in its slot:
+ *			a body that says whose it is, which counts only under this
+ *			writer's mark; or a script, acting only while the record is
+ *			that mark, and the generation what the mark saw
  *
- * That is the simple rule: whoever else writes is in the same table of slots.  Where
- * several domains write (redis_place.h), a commit also needs a mark that was *clean*:
- * redis_clean.c.
+ * That is the simple rule: whoever else writes is in the same table of slots.  Its mark
+ * comes before the question who writes: where the answer is "this domain alone", every
+ * mark of another domain comes later, and takes the body's record from it.
+ *
+ * Where several domains write (redis_place.h), a commit is a script, and also needs a mark
+ * that was *clean*: redis_clean.c.
  *
  * What the commit does is decided in redis_commit.c alone.
  */
@@ -33,7 +37,17 @@ struct redis_clean {
 	uint64_t since_ms; /* what is newer may have happened since the call began */
 	uint64_t found_ms; /* when what it found was committed, or until when it is closed */
 	bool open;	   /* it found another's mark, or what nobody of us wrote */
+	bool simple;	   /* it found a value committed under the simple rule, when is not known */
 };
+
+/* Which command of a mark, or a look, asks what; REDIS_NOT_ASKED: none. */
+struct redis_asked {
+	uint8_t place;
+	uint8_t time;
+	uint8_t front; /* of the body under the mark that is found */
+};
+
+#define REDIS_NOT_ASKED UINT8_MAX
 
 /*
  * One of the layer's: stacks of threads can be small, and a thread that jumps out
@@ -50,15 +64,18 @@ struct redis_write {
 	int64_t began_ns; /* the call, by clock_boot_ns() */
 	bool several;	  /* domains write there, as the mark saw it */
 	bool late;	  /* it was marked again, for having taken long */
-	bool received;	  /* the answer to the mark, or that there is none */
+	bool stays;	  /* its mark lives as long as the value */
+	struct redis_asked asked;
+	bool received; /* the answer to the mark, or that there is none */
 	struct redis_clean clean;
 	bool trusted; /* no earlier mark of the key had failed when the slot was entered */
 	bool sent;
-	bool over;	/* the intent is */
-	bool bare;	/* there was no room for one */
-	bool marked;	/* the record is this writer's, or gone */
-	bool has_token; /* the record is this writer's */
-	bool has_found; /* it was a value's, with these words */
+	bool over;	  /* the intent is */
+	bool bare;	  /* there was no room for one */
+	bool marked;	  /* the record is this writer's, or gone */
+	bool has_token;	  /* the record is this writer's */
+	uint64_t pending; /* whose mark was found there; 0: none */
+	bool has_found;	  /* there was a value, with these words */
 	struct redis_record found;
 	struct redis_generation generation; /* as the mark saw it; where it is marked */
 	struct redis_key key;
@@ -79,6 +96,9 @@ static inline struct redis_write *redis_write_of(const struct layer_write *write
 bool redis_clean_take_time(struct redis_clean *clean, const struct redis_wire_reply *reply);
 void redis_clean_take_record(struct redis_write *at, const struct redis_wire_reply *reply);
 
+/* The reply to what asks for the front of the body: is it of the mark that was found? */
+void redis_clean_take_front(struct redis_write *at, const struct redis_wire_reply *reply);
+
 /* The answers have come. */
 void redis_clean_answered(struct redis_write *at);
 
@@ -88,12 +108,16 @@ void redis_clean_answered(struct redis_write *at);
  */
 bool redis_is_clean(const struct redis_write *at);
 
-/* As layer.h says. */
-void redis_announce(struct layer *layer, struct layer_write *write);
+/* --- redis_mark.c: as layer.h says --- */
+
 void redis_look(struct layer *layer, struct layer_write *write);
 void redis_mark(struct layer *layer, struct layer_write *write);
 void redis_marked(struct layer *layer, struct layer_write *write);
 void redis_leaving(struct layer *layer, struct layer_write *write);
+
+/* --- redis_write.c: the same --- */
+
+void redis_announce(struct layer *layer, struct layer_write *write);
 bool redis_may_stay(struct layer *layer, const struct layer_write *write,
 		    const struct layer_item *item);
 bool redis_recall(struct layer *layer, struct layer_write *write,
@@ -118,6 +142,13 @@ static inline void redis_key_is(struct redis_key *key, char kind)
 }
 
 /* --- redis_commit.c --- */
+
+/*
+ * How long, in milliseconds, the write's mark must live under the simple rule.  *ret_stays:
+ * that is as long as a value that it stores, so that it need not be given another record.
+ */
+int64_t redis_mark_life(const struct layer *layer, const struct layer_write *write,
+			bool *ret_stays);
 
 void redis_commit(struct layer *layer, struct layer_write *write);
 

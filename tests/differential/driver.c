@@ -143,6 +143,8 @@ static const char *one_of(struct run *run, const char *const *values, uint32_t n
 static void choose_big_settings(struct run *run)
 {
 	static const char *const layers[] = { "memcached, redis", "memory, memcached, redis" };
+	/* None ends in a round; for ever takes scripts. */
+	static const char *const ends[] = { "0", "10000h" };
 	static const char *const promotions[] = { "again", "always", "never" };
 	static const char *const lives[] = { "1s", "0" };
 	static const char *const connections[] = { "1", "4" };
@@ -153,7 +155,7 @@ static void choose_big_settings(struct run *run)
 	add_setting(run, "TOWER_MEMORY_MAX_BYTES", "64K");
 	add_setting(run, "TOWER_REDIS_PROMOTE", one_of(run, promotions, 3));
 	add_setting(run, "TOWER_REDIS_CONNECTIONS", one_of(run, connections, 2));
-	add_setting(run, "TOWER_REDIS_TTL", "0");
+	add_setting(run, "TOWER_REDIS_TTL", one_of(run, ends, 2));
 	printf("\n");
 	fflush(stdout);
 }

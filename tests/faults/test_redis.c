@@ -55,6 +55,64 @@ static void test_set__is_found_with_all_it_has(void **state)
 	redis_ops.close(&layer);
 }
 
+/* The first byte of the answer. */
+static char first_of(const char *command, const char *key)
+{
+	char text[600];
+
+	snprintf(text, sizeof(text), "%s %s", command, key);
+	return strchr(deep_command(text), '\n')[1];
+}
+
+static long long life_of_record(void)
+{
+	char text[600];
+
+	snprintf(text, sizeof(text), "PTTL %s", deep_only_record());
+	return atoll(deep_command(text) + 1);
+}
+
+/* Its mark is its record; what is too large for that, or lives for ever, gets another. */
+static void test_set__needs_no_script(void **state)
+{
+	static char large[16384 + 1], larger[16384 + 2];
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	char text[600];
+
+	deep_set(layer, "k", "v");
+	deep_expect_hit(layer, "k", "v");
+	assert_int_equal(first_of("GET", deep_only_record()), 'P');
+	assert_int_equal(first_of("GET", deep_only_body()), 'V');
+	snprintf(text, sizeof(text), "PTTL %s", deep_only_body());
+	assert_in_range(life_of_record(), atoll(deep_command(text) + 1) - 1000, 3600 * 1000);
+	deep_wrote(layer, LAYER_TOUCH, "k", NULL);
+	deep_expect_hit(layer, "k", "v");
+	assert_int_equal(first_of("GET", deep_only_record()), 'V');
+	assert_int_equal(first_of("GET", deep_only_body()), 'T');
+	memset(large, 'x', sizeof(large) - 1);
+	memset(larger, 'x', sizeof(larger) - 1);
+	deep_set(layer, "k", large);
+	deep_expect(layer, "l", LAYER_MISS);
+	assert_int_equal(first_of("GET", deep_only_record()), 'P');
+	deep_set(layer, "k", larger);
+	deep_expect(layer, "l", LAYER_MISS);
+	assert_int_equal(first_of("GET", deep_only_record()), 'V');
+	redis_ops.close(&layer);
+}
+
+/* Nobody will commit it: it need not lie about for an hour. */
+static void test_mark_of_what_is_not_awaited__ends_soon(void **state)
+{
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	struct layer_write write = deep_write_of(LAYER_SET, "k", "v");
+
+	write.awaited = false;
+	write.outcome = LAYER_UNCERTAIN;
+	deep_write(layer, &write, true);
+	assert_in_range(life_of_record(), 1, REDIS_MARK_MS);
+	redis_ops.close(&layer);
+}
+
 static void test_empty_value__is_null(void **state)
 {
 	struct layer *layer = deep_open(DEEP_LONG_NS);
@@ -135,18 +193,20 @@ static void test_large_batch__answers_each_item_with_its_own(void **state)
 	redis_ops.close(&layer);
 }
 
-/* One commit is lost, and no more. */
+/* One commit that needs them is lost, and no more. */
 static void test_forgotten_scripts__are_loaded_again(void **state)
 {
 	struct layer *layer = deep_open(DEEP_LONG_NS);
 
 	deep_set(layer, "k", "v");
-	deep_expect_hit(layer, "k", "v");
 	deep_expect_command("SCRIPT FLUSH", "+OK\r\n");
 	deep_set(layer, "k", "w");
+	deep_expect_hit(layer, "k", "w");
+	deep_wrote(layer, LAYER_APPEND, "k", "x");
 	deep_expect(layer, "k", LAYER_MISS);
 	deep_set(layer, "k", "x");
-	deep_expect_hit(layer, "k", "x");
+	deep_wrote(layer, LAYER_APPEND, "k", "y");
+	deep_expect_hit(layer, "k", "xy");
 	assert_int_equal(deep_counts.errors, 0);
 	deep_expect_clean(true);
 	redis_ops.close(&layer);
@@ -200,7 +260,11 @@ static void test_every_verb_and_outcome__leaves_what_it_should(void **state)
 			write.outcome = outcomes[i];
 			write.number = 42;
 			deep_write(layer, &write, true);
-			assert_int_equal(write.found, LAYER_FOUND_VALUE);
+			/* A set that succeeds need not know. */
+			assert_int_equal(write.found, row == 0 && outcomes[i] != LAYER_REFUSED &&
+								      outcomes[i] != LAYER_UNSENT
+							      ? LAYER_FOUND_UNKNOWN
+							      : LAYER_FOUND_VALUE);
 			deep_get(layer, "k", found);
 			assert_string_equal(found, rows[row].after[i]);
 			/* Not alone: what it is now nobody knows. */
@@ -313,24 +377,41 @@ static void test_value_found__can_be_recalled_and_is_in_force_again(void **state
 	redis_ops.close(&layer);
 }
 
-/* Two marks: the commit of the first one finds another token. */
+/* Two marks: the commit of the first one is under another token, or finds one. */
 static void test_commit_of_an_earlier_mark__does_nothing(void **state)
 {
+	static const enum layer_verb verbs[] = { LAYER_SET, LAYER_APPEND, LAYER_TOUCH, LAYER_DELETE,
+						 LAYER_INCREMENT };
 	struct layer *layer = deep_open(DEEP_LONG_NS);
-	struct layer_write first = deep_write_of(LAYER_SET, "k", "first");
-	struct layer_write second = deep_write_of(LAYER_SET, "k", "second");
 
-	redis_ops.announce(layer, &first);
-	redis_ops.mark(layer, &first);
-	redis_ops.marked(layer, &first);
-	redis_ops.announce(layer, &second);
-	redis_ops.mark(layer, &second);
-	redis_ops.marked(layer, &second);
-	first.alone = second.alone = true;
-	redis_ops.commit(layer, &first);
-	deep_expect(layer, "k", LAYER_MISS);
-	redis_ops.commit(layer, &second);
-	deep_expect_hit(layer, "k", "second");
+	for (size_t i = 0; i < 2 * sizeof(verbs) / sizeof(*verbs); i++) {
+		struct layer_write first = deep_write_of(verbs[i / 2], "k", "first");
+		struct layer_write second = deep_write_of(LAYER_SET, "k", "second");
+		bool comes_last = i % 2;
+
+		deep_set(layer, "k", "old");
+		redis_ops.announce(layer, &first);
+		redis_ops.mark(layer, &first);
+		redis_ops.marked(layer, &first);
+		redis_ops.announce(layer, &second);
+		redis_ops.mark(layer, &second);
+		redis_ops.marked(layer, &second);
+		first.alone = second.alone = true;
+		redis_ops.commit(layer, comes_last ? &second : &first);
+		if (comes_last) {
+			deep_expect_hit(layer, "k", "second");
+		} else {
+			deep_expect(layer, "k", LAYER_MISS);
+		}
+		redis_ops.commit(layer, comes_last ? &first : &second);
+		if (comes_last && verbs[i / 2] == LAYER_SET) {
+			/* It is in the way, but nobody takes it for the second. */
+			deep_expect(layer, "k", LAYER_MISS);
+		} else {
+			deep_expect_hit(layer, "k", "second");
+		}
+	}
+	assert_int_equal(deep_counts.errors, 0);
 	redis_ops.close(&layer);
 }
 
@@ -417,26 +498,32 @@ static void test_no_memory_for_a_value__is_down(void **state)
 	redis_ops.close(&layer);
 }
 
+/* Under the mark of its writer, and under a record of its own. */
 static void test_damaged_value__is_a_miss_and_an_error(void **state)
 {
 	static const char *const damages[] = {
 		"SETRANGE %b 17 X", "APPEND %b X", "SET %b text", "SETRANGE %r 3 g",
 		"SET %r Vtext",	    "APPEND %r 0", "DEL %b",	  "SETRANGE %b 0 S",
 	};
+	const size_t n_damages = sizeof(damages) / sizeof(*damages);
 	struct layer *layer = deep_open(DEEP_LONG_NS);
 	char text[1200];
 
-	for (size_t i = 0; i < sizeof(damages) / sizeof(*damages); i++) {
-		const char *at = strchr(damages[i], '%');
+	for (size_t i = 0; i < 2 * n_damages; i++) {
+		const char *damage = damages[i % n_damages];
+		const char *at = strchr(damage, '%');
 
 		deep_set(layer, "k", "value");
+		if (i >= n_damages) {
+			deep_wrote(layer, LAYER_TOUCH, "k", NULL);
+		}
 		deep_expect_hit(layer, "k", "value");
 		deep_counts.errors = 0;
-		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - damages[i]), damages[i],
+		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - damage), damage,
 			 at[1] == 'b' ? deep_only_body() : deep_only_record(), at + 2);
 		deep_command(text);
 		deep_expect(layer, "k", LAYER_MISS);
-		assert_int_equal(deep_counts.errors, strstr(damages[i], "DEL") ? 0 : 1);
+		assert_int_equal(deep_counts.errors, strstr(damage, "DEL") ? 0 : 1);
 	}
 	redis_ops.close(&layer);
 }
@@ -472,6 +559,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		DEEP_TEST(test_set__is_found_with_all_it_has),
+		DEEP_TEST(test_set__needs_no_script),
+		DEEP_TEST(test_mark_of_what_is_not_awaited__ends_soon),
 		DEEP_TEST(test_empty_value__is_null),
 		DEEP_TEST(test_only_clean_misses__are_asked),
 		DEEP_TEST(test_large_batch__answers_each_item_with_its_own),

@@ -141,10 +141,11 @@ static void test_user_with_few_rights__does_all(void **state)
 	struct redis_options options;
 	struct layer *layer;
 
-	deep_expect_command("ACL SETUSER tower on >secret +auth +select +info +get +mget +set "
-			    "+unlink +script|load +evalsha +append +strlen +pexpire +persist "
-			    "+time +hset +hsetnx +hgetall +hdel ~test:*",
-			    "+OK\r\n");
+	deep_expect_command(
+		"ACL SETUSER tower on >secret +auth +select +info +get +mget +set "
+		"+unlink +script|load +evalsha +getrange +append +strlen +pexpire +persist "
+		"+time +hset +hsetnx +hgetall +hdel ~test:*",
+		"+OK\r\n");
 	deep_expect_command("ACL SETUSER default off", "+OK\r\n");
 	snprintf(deep_url, sizeof(deep_url), "unix://tower:secret@%s?db=1",
 		 server_socket(deep_server));

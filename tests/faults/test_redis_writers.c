@@ -12,6 +12,8 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "tests/faults/lib/domains.h"
 
@@ -48,18 +50,76 @@ static void test_second_domain__reads_what_the_first_has_written(void **state)
 }
 
 /* The first has marked under the simple rule, and does not know of the second. */
-static void test_commit_when_the_second_has_come__does_nothing(void **state)
+static void test_script_when_the_second_has_come__does_nothing(void **state)
 {
 	struct layer_write write;
 
 	deep_set(domains_one, "k", "v");
-	write = domains_begin(domains_one, LAYER_SET, "k", "w");
+	write = domains_begin(domains_one, LAYER_TOUCH, "k", NULL);
 	domains_mark(domains_one, &write);
 	assert_false(write.stays_below);
 	deep_set(domains_other, "l", "x");
 	domains_end(domains_one, &write);
 	deep_expect(domains_one, "k", LAYER_MISS);
 	domains_expect_record("k", 'P');
+}
+
+/* Its mark came before the second, so nothing of the second's came before it. */
+static void test_set_when_the_second_has_come__counts_if_the_mark_is_its_own(void **state)
+{
+	struct layer_write write, of_marked;
+
+	write = domains_begin(domains_one, LAYER_SET, "k", "v");
+	domains_mark(domains_one, &write);
+	of_marked = domains_begin(domains_one, LAYER_SET, "m", "v");
+	domains_mark(domains_one, &of_marked);
+	deep_set(domains_other, "m", "w");
+	domains_end(domains_one, &write);
+	domains_end(domains_one, &of_marked);
+	deep_expect_hit(domains_one, "k", "v");
+	deep_expect_hit(domains_other, "k", "v");
+	domains_expect_record("m", 'C');
+	deep_expect(domains_one, "m", LAYER_MISS);
+	deep_expect(domains_other, "m", LAYER_MISS);
+}
+
+/* Else the second could have marked between the two. */
+static void test_simple_mark__comes_before_the_question_who_writes(void **state)
+{
+	static char seen[4096];
+	const char *mark, *question;
+	size_t n = 0;
+	int fd;
+
+	deep_set(domains_one, "k", "v");
+	fd = deep_connect(deep_server);
+	assert_string_equal(deep_ask(fd, "MONITOR"), "+OK\r\n");
+	deep_set(domains_one, "k", "w");
+	deep_expect_command("ECHO enough", "$6\r\nenough\r\n");
+	while (strstr(seen, "enough") == NULL) {
+		ssize_t got = recv(fd, seen + n, sizeof(seen) - 1 - n, 0);
+
+		assert_true(got > 0);
+		n += (size_t)got;
+	}
+	close(fd);
+	mark = strstr(seen, "\"SET\"");
+	question = strstr(seen, "\"GET\" \"" DEEP_GENERATION);
+	assert_non_null(mark);
+	assert_true(question > mark);
+}
+
+/* What was stored before the second came is replaced as soon as nobody can be at it still. */
+static void test_value_of_the_first__is_minded_for_as_long_as_a_mark(void **state)
+{
+	deep_set(domains_one, "k", "v");
+	deep_set(domains_one, "m", "v");
+	deep_set(domains_other, "k", "w");
+	assert_true(domains_closed_for("k") > REDIS_MARK_MS / 2);
+	deep_age_generation();
+	deep_set(domains_other, "m", "w");
+	domains_expect_record("m", 'V');
+	deep_expect_hit(domains_one, "m", "w");
 }
 
 /* Its mark hears of the second: what it found may be the second's. */
@@ -178,9 +238,9 @@ static void test_silent_domain__is_no_longer_minded(void **state)
 	deep_expect_hit(domains_one, "k", "v");
 	assert_int_equal(deep_seen.several, 0);
 	/* It has to learn that before it writes. */
-	deep_set(domains_other, "k", "w");
+	deep_set(domains_other, "n", "w");
 	assert_string_equal(deep_writers(), "several");
-	deep_expect_hit(domains_one, "k", "w");
+	deep_expect_hit(domains_one, "n", "w");
 }
 
 /* What it has heard as the only one, before it was silent, is not assumed either. */
@@ -258,7 +318,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		APART(test_second_domain__makes_them_several_before_it_writes),
 		APART(test_second_domain__reads_what_the_first_has_written),
-		APART(test_commit_when_the_second_has_come__does_nothing),
+		APART(test_script_when_the_second_has_come__does_nothing),
+		APART(test_set_when_the_second_has_come__counts_if_the_mark_is_its_own),
+		APART(test_simple_mark__comes_before_the_question_who_writes),
+		APART(test_value_of_the_first__is_minded_for_as_long_as_a_mark),
 		APART(test_mark_when_the_second_has_come__is_not_clean),
 		APART(test_put_back_when_the_second_has_come__may_not_stay),
 		APART(test_who_looks_on__changes_nothing),

@@ -1,8 +1,12 @@
 /*
- * One key, one domain, Redis beneath: layers/redis_write.c, redis_commit.c, redis_shared.c, redis_place.c, core/tower_write.c,
- * core/promote.c; docs/DEEP-TIER.md.  What domain.pml leaves out: marks that fail, new generations, calls that change
+ * One key, one domain, Redis beneath: layers/redis_write.c, redis_mark.c, redis_commit.c, redis_shared.c, redis_place.c,
+ * core/tower_write.c, core/promote.c; docs/DEEP-TIER.md.  What domain.pml leaves out: marks that fail, new generations, calls that change
  * nothing, owners that are killed or stopped, flushes.  One step is one atomic access to the table, one command at
  * memcached or Redis, or one pipeline that Redis answers.
+ *
+ * A record names a token, as a mark (PENDING_BY) or a value; beside it lies a body that names its own.  A value is there
+ * where the tokens are the same.  A set commits with the body alone, whatever the record is by then; every other verb
+ * with a script.
  *
  * Values are the order numbers of the memcached writes that made them (0: the value at the start); NONE is absence.
  * Checked: a read that begins after a write, touch or flush was acknowledged never returns an older value, and one that
@@ -10,7 +14,8 @@
  * older one than was acknowledged.  A miss is always allowed.
  *
  * The protocol is all choices at their defaults; each of the others is a variant that must fail.
- *   TOKEN    1 a commit needs the record to be pending with its own token
+ *   TOKEN    1 a commit by script needs the record to be pending with its own token
+ *   BODY     1 a body is read only under a record of its own token; 0 under any mark
  *   ALONE    1 a commit needs that nobody else was in the slot
  *   TRUST    1 what a mark found counts only where no earlier mark had failed when the slot was entered
  *   LIST     1 a mark that failed makes the key unmarked before the slot is left; 0 it is forgotten
@@ -26,6 +31,9 @@
  */
 #ifndef TOKEN
 #define TOKEN 1
+#endif
+#ifndef BODY
+#define BODY 1
 #endif
 #ifndef ALONE
 #define ALONE 1
@@ -125,7 +133,8 @@
 #define GENERATIONS 3
 
 byte mc = 0, n = 0;
-byte rec[GENERATIONS], rv[GENERATIONS], rtok[GENERATIONS];
+byte rec[GENERATIONS], rtok[GENERATIONS];		/* the record */
+byte bv[GENERATIONS], btok[GENERATIONS];		/* the body */
 byte generation = 0;
 byte w = 0, owner = 0, has_version = 0;		/* the slot; who has its present version, a bit each */
 bool flushing = false, flushed[8];
@@ -141,12 +150,13 @@ bool marking[8], dead[8];			/* writers whose mark has not been answered; killed 
 #define LOSE has_version = has_version & (255 - (1 << me))
 #define SEES (has_version >> me & 1)
 #define CHANGE has_version = 0
+#define THERE(k) (rec[k] != ABSENT && (btok[k] == rtok[k] || (!BODY && rec[k] == PENDING_BY)))
 #define HIGHER(x, y) x = (y > x -> y : x)
 #define FAIL if :: OVERFLOWS -> unclean++ :: else -> entries++; unmarked = entries fi
 #define KILLABLE if :: kills > 0 && me > 0 -> atomic { kills--; dead[me] = true; goto killed } :: true fi
 
 proctype Writer(byte op; byte me) {
-	byte my = 0, old = NONE, known = 0, k = 0, x;
+	byte my = 0, old = NONE, oldtok = 0, known = 0, k = 0, x;
 	bool alone, trusted, done = false, mcdone = false, marked = false, failed = false, lost = false, minds = false;
 
 	marking[me] = true;						/* redis_announce() */
@@ -172,17 +182,20 @@ proctype Writer(byte op; byte me) {
 			fi
 		fi }
 	:: atomic { !marked && !failed -> k = known;			/* SET record, beside GET generation */
-		if :: rec[k] == VALUE -> old = rv[k] :: else -> old = NONE fi;
-		minds = (rec[k] == PENDING_BY);
-		rec[k] = PENDING_BY; rtok[k] = me; rv[k] = NONE;
+		oldtok = (rec[k] == ABSENT -> NONE : rtok[k]);
+		minds = (rec[k] == PENDING_BY && btok[k] != rtok[k]);
+		rec[k] = PENDING_BY; rtok[k] = me;
 		if :: generation == k || !AGAIN -> marked = true :: else -> known = generation fi; }
 	:: atomic { !marked && !failed && fails > 0 -> fails--; failed = true; }
 	:: atomic { kills > 0 && mcdone && !marked -> kills--; dead[me] = true; goto killed }
 	:: mcdone && (marked || failed) -> break
 	od;
 	KILLABLE;
-	if :: !TRUST || trusted :: else -> old = NONE fi;
-	if :: failed -> old = NONE :: else fi;
+	atomic {							/* whose body it is: GETRANGE, not in the same step */
+		if
+		:: op != SET && !failed && oldtok != NONE && (btok[k] == oldtok || !BODY) && (!TRUST || trusted) -> old = bv[k]
+		:: else
+		fi }
 	if
 	:: lost && op != DELETE && old != NONE && alone ->		/* bring_back() */
 		if
@@ -214,13 +227,18 @@ proctype Writer(byte op; byte me) {
 	atomic { if :: done -> HIGHER(acked, my) :: else fi }		/* the call returns */
 	atomic {							/* the commit, whenever it arrives */
 		if
-		:: marked && (!TOKEN || (rec[k] == PENDING_BY && rtok[k] == me)) && (!ALONE || alone) &&
-		   (!TRUST || trusted) && !(PENDING && minds) ->
+		:: marked && (!ALONE || alone) && (!TRUST || trusted) && !(PENDING && minds) ->
 			if
-			:: op == SET || (op == CHANGE_IT && done && old != NONE) -> rec[k] = VALUE; rv[k] = my
-			:: op == DELETE -> rec[k] = ABSENT
-			:: (op == TOUCH || op == REFUSED) && old != NONE -> rec[k] = VALUE; rv[k] = old
-			:: else -> skip
+			:: op == SET -> btok[k] = me; bv[k] = my
+			:: op != SET && (!TOKEN || (rec[k] == PENDING_BY && rtok[k] == me)) ->
+				if
+				:: op == CHANGE_IT && done && old != NONE ->
+					rec[k] = VALUE; rtok[k] = 100 + me; btok[k] = 100 + me; bv[k] = my
+				:: op == DELETE -> rec[k] = ABSENT
+				:: (op == TOUCH || op == REFUSED) && old != NONE -> rec[k] = VALUE; rtok[k] = oldtok
+				:: else -> skip
+				fi
+			:: else
 			fi
 		:: else
 		fi }
@@ -245,7 +263,7 @@ proctype Reader(byte me) {
 			if
 			:: unmarked == 0 && unclean == cleaned ->
 				atomic {				/* MGET record body, beside GET generation */
-					x = (rec[known] == VALUE -> rv[known] : NONE);
+					x = (THERE(known) -> bv[known] : NONE);
 					if :: generation != known -> if :: CHECK -> x = NONE :: else fi;
 						known = generation :: else fi; }
 				if
@@ -307,7 +325,7 @@ proctype Remarker() {
 	byte seen = 0, known = 0;
 	atomic { unmarked != 0 -> seen = unmarked; known = generation; }
 	if :: !ORDER -> atomic { if :: unmarked == seen -> unmarked = 0 :: else fi } :: else fi;
-	atomic { rec[known] = PENDING_BY; rtok[known] = 200; rv[known] = NONE; if :: known != generation -> goto done_ :: else fi }
+	atomic { rec[known] = PENDING_BY; rtok[known] = 200; if :: known != generation -> goto done_ :: else fi }
 	if :: ORDER -> atomic { if :: unmarked == seen -> unmarked = 0 :: else fi } :: else fi;
 done_:	skip
 }
@@ -335,7 +353,7 @@ byte ops[2] = { OPS };
 init {
 	byte i = 0;
 	atomic {
-		rec[0] = VALUE; rv[0] = 0;
+		rec[0] = VALUE;
 		do
 		:: i < 2 -> if :: ops[i] != NOBODY -> run Writer(ops[i], i + 1) :: else fi; i++
 		:: else -> i = 0; break
@@ -350,6 +368,6 @@ init {
 	_nr_pr == 1;
 	run Writer(SET, 6);					/* after a collision, the next that is alone */
 	_nr_pr == 1;
-	assert(rec[generation] == VALUE && rv[generation] == n);
+	assert(THERE(generation) && bv[generation] == n);
 #endif
 }

@@ -35,12 +35,14 @@ static void test_value__comes_back(void **state)
 static void test_widest_value__has_room(void **state)
 {
 	const struct redis_record widest = { UINT64_MAX, UINT32_MAX,	     UINT64_MAX, UINT64_MAX,
-					     UINT32_MAX, REDIS_SEGMENTS_MAX, 0 };
+					     UINT32_MAX, REDIS_SEGMENTS_MAX, 0,		 0 };
 	char text[REDIS_RECORD_MAX];
 	struct redis_record found;
 	size_t n = redis_record_value(&widest, key, N_KEY, text);
 
 	assert_true(n < sizeof(text) && n == strlen(text));
+	assert_true(redis_record_front(&widest, key, N_KEY, text) < sizeof(text));
+	redis_record_value(&widest, key, N_KEY, text);
 	assert_true(redis_record_parse(text, n, key, N_KEY, &found));
 	assert_true(found.expires_ms == UINT64_MAX && found.length == UINT32_MAX);
 }
@@ -53,6 +55,49 @@ static void test_mark__is_no_value(void **state)
 
 	assert_string_equal(text, "P0000000000000012");
 	assert_false(redis_record_parse(text, n, key, N_KEY, &found));
+}
+
+static void test_mark__says_whose_it_is(void **state)
+{
+	static const char *const wrong[] = { "",
+					     "P",
+					     "P000000000000012",
+					     "P00000000000000012",
+					     "V0000000000000012",
+					     "P00000000000000g2",
+					     "P00000000 0000012",
+					     "P000000000000001F" };
+	uint64_t token = 7;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		assert_false(redis_record_parse_pending(wrong[i], strlen(wrong[i]), &token));
+	}
+	assert_true(token == 7);
+	assert_true(redis_record_parse_pending("P00000000000000f2", 17, &token));
+	assert_true(token == 0xf2);
+}
+
+static void test_front__is_the_record_of_its_token_alone(void **state)
+{
+	char body[2 * REDIS_RECORD_MAX];
+	struct redis_record found;
+	size_t n = redis_record_front(&some, key, N_KEY, body);
+
+	strcpy(body + n, "TWR=\n");
+	assert_true(redis_record_parse_front(body, n + 5, key, N_KEY, &found));
+	assert_int_equal(found.front, n);
+	assert_true(found.token == some.token && found.flags == some.flags && found.length == 7);
+	assert_true(redis_record_is_marked(&found, some.token));
+	assert_false(redis_record_is_marked(&found, some.token + 1));
+	assert_true(redis_record_parse_front(body, n, key, N_KEY, &found));
+	assert_false(redis_record_parse_front(body, n, "other", 5, &found));
+	for (size_t cut = 0; cut < n; cut++) {
+		assert_false(redis_record_parse_front(body, cut, key, N_KEY, &found));
+	}
+	body[3]++;
+	assert_false(redis_record_parse_front(body, n, key, N_KEY, &found));
+	memset(body, 'V', sizeof(body));
+	assert_false(redis_record_parse_front(body, sizeof(body), key, N_KEY, &found));
 }
 
 static void test_every_change__is_refused(void **state)
@@ -144,6 +189,8 @@ int main(void)
 		cmocka_unit_test(test_value__comes_back),
 		cmocka_unit_test(test_widest_value__has_room),
 		cmocka_unit_test(test_mark__is_no_value),
+		cmocka_unit_test(test_mark__says_whose_it_is),
+		cmocka_unit_test(test_front__is_the_record_of_its_token_alone),
 		cmocka_unit_test(test_every_change__is_refused),
 		cmocka_unit_test(test_time_behind_a_value__is_when_it_was_committed),
 		cmocka_unit_test(test_closed__says_until_when),

@@ -140,6 +140,7 @@ struct layer_write deep_write_of(enum layer_verb verb, const char *key, const ch
 		.flags = 0xdeadbeef,
 		.deadline_ns = CLOCK_NEVER,
 		.changes_expiry = true,
+		.awaited = true,
 		.outcome = LAYER_DONE,
 	};
 }
@@ -403,7 +404,7 @@ void deep_age_generation(void)
 				identity, &began, writers, &since),
 			 5);
 	snprintf(text, sizeof(text), "SET " DEEP_GENERATION " \"%s %s %llu %s %llu\"", number,
-		 identity, began - 2 * REDIS_MARK_MS, writers, since);
+		 identity, began - 2 * REDIS_MARK_MS, writers, since - 2 * REDIS_MARK_MS);
 	deep_expect_command(text, "+OK\r\n");
 }
 

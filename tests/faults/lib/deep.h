@@ -118,7 +118,7 @@ void deep_wait_for(const struct server *server, const char *text, const char *pa
 const char *deep_generation_text(void);
 const char *deep_writers(void);
 
-/* Makes it older than any mark. */
+/* Makes it older than any mark, and who writes. */
 void deep_age_generation(void);
 
 /* The number that the generation in Redis begins with. */
