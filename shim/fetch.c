@@ -12,9 +12,10 @@ INLINE static inline bool set_value(memcached_result_st *result, const struct la
 	memcached_string_st *value = &result->value;
 	const char *bytes = item->n_value ? item->value : "";
 
+	/* The real function below appends. */
+	value->end = value->string;
 	/* Reading nothing off the text protocol still leaves a buffer. */
 	if (item->n_value == 0 && !is_text) {
-		value->end = value->string;
 		return true;
 	}
 	if (item->n_value < value->current_size) {

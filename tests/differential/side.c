@@ -55,6 +55,9 @@ static void tell_of_redis(const struct side *side)
 	if (side->redis) {
 		snprintf(url, sizeof(url), "unix://%s", server_socket(side->redis));
 		setenv("TOWER_REDIS_URL", url, 1);
+		/* An answer that a busy machine keeps back is a miss, and no difference. */
+		setenv("TOWER_REDIS_TIMEOUT", "20s", 1);
+		setenv("TOWER_REDIS_CONNECT_TIMEOUT", "20s", 1);
 	}
 }
 

@@ -131,6 +131,35 @@ TEST_IN_BOTH(test_one_result_for_all__holds_the_last)
 	memcached_result_free(&on_stack);
 }
 
+/* Nothing of a value stays before the next one, however much room that needs. */
+TEST_IN_BOTH(test_one_result_for_all__values_need_more_room_each)
+{
+	static const size_t sizes[] = { 10, 1500, 0, 3000, 40, 9000 };
+	static const char *const names[] = { "k0", "k1", "k2", "k3", "k4", "k5" };
+	const size_t n_keys = sizeof(sizes) / sizeof(sizes[0]);
+	char value[9000];
+
+	for (size_t k = 0; k < n_keys; k++) {
+		memset(value, (int)('a' + k), sizes[k]);
+		observe_state(handle, "set",
+			      memcached_set(handle, names[k], 2, value, sizes[k], 0, 0));
+	}
+	for (int i = 0; i < 3; i++) {
+		memcached_result_st result;
+		memcached_return_t rc;
+
+		ask(handle, names, n_keys);
+		memcached_result_create(handle, &result);
+		while (memcached_fetch_result(handle, &result, &rc)) {
+			size_t n = memcached_result_length(&result);
+
+			observe("%zu bytes: %.*s", n, (int)n,
+				memcached_result_value(&result) ?: "");
+		}
+		memcached_result_free(&result);
+	}
+}
+
 TEST_IN_BOTH(test_fetch_with_null_outputs__fetches_all_the_same)
 {
 	store_keys(handle);
@@ -426,6 +455,7 @@ int main(int n_arguments, char **arguments)
 		cmocka_unit_test(test_get_with_cas__the_id_is_good),
 		cmocka_unit_test(test_results_on_the_stack__all_are_good_after_the_last),
 		cmocka_unit_test(test_one_result_for_all__holds_the_last),
+		cmocka_unit_test(test_one_result_for_all__values_need_more_room_each),
 		cmocka_unit_test(test_fetch_with_null_outputs__fetches_all_the_same),
 		cmocka_unit_test(test_callback_that_fails__is_the_last_error),
 		cmocka_unit_test(test_get_failure_trigger__called_when_nothing_has_it),
