@@ -152,9 +152,13 @@ TEST_IN_BOTH(test_one_result_for_all__values_need_more_room_each)
 		memcached_result_create(handle, &result);
 		while (memcached_fetch_result(handle, &result, &rc)) {
 			size_t n = memcached_result_length(&result);
+			const char *bytes = memcached_result_value(&result);
+			size_t n_alike = 0;
 
-			observe("%zu bytes: %.*s", n, (int)n,
-				memcached_result_value(&result) ?: "");
+			while (n_alike < n && bytes[n_alike] == bytes[0]) {
+				n_alike++;
+			}
+			observe("%zu bytes, %zu of them %c", n, n_alike, n ? bytes[0] : '-');
 		}
 		memcached_result_free(&result);
 	}
