@@ -29,10 +29,11 @@
  * the same step.  Who enters waits until the flag is gone, for SLOTS_OWN_NS at
  * most, then takes it away; so does a repair, where nobody in the slot lives.
  *
- * All of this is sequentially consistent, but for the reader's fast path, and for an
- * entry's own thread, which only releases what it stores there: between any two of its
- * steps lies the addition to the word, which is.  So whoever sees the word's new value sees
- * the entry as it was made before, and whoever sees the entry's next state, the word's value.
+ * All of this is sequentially consistent, but for the reader's fast path, looks at flushes
+ * that the next look would find as well, and the stores of an entry's own thread, which only
+ * release: UNSURE comes before the addition to the word, which is sequentially consistent,
+ * ENTERED or FREE after it.  So whoever sees the word's new value sees the entry at least
+ * UNSURE, and whoever sees the state that follows, the word's new value.
  */
 #ifndef TOWER_CORE_SLOTS_FILE_H
 #define TOWER_CORE_SLOTS_FILE_H

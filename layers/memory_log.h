@@ -44,10 +44,10 @@ enum memory_kind {
 #define MEMORY_VALUE_LIMIT (UINT32_C(1) << 30)
 
 /*
- * So much behind the ring may be read: who comes too late to a place takes what lies there
- * for a head and compares a key behind it before it knows.
+ * So much behind the ring may be read, at least: who comes too late to a place takes what lies
+ * there for a head and compares a key behind it before it knows.
  */
-#define MEMORY_RING_SPARE 4096
+#define MEMORY_RING_SPARE 512
 
 /*
  * Before an entry's bytes: its CAS id where it has one, its key, its value.  In words, so

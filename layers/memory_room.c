@@ -192,7 +192,6 @@ static void evict_one_locked(struct layer *layer, struct moves *moves, int64_t n
 void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size, int64_t now)
 {
 	struct moves moves = { POLICY_MOVES_MAX, size > MOVE_BYTES_MAX ? size : MOVE_BYTES_MAX };
-
 	bool any = false;
 
 	while ((over_items(layer, 1) ||

@@ -10,7 +10,8 @@
 #include "layers/redis_write.h"
 
 enum action {
-	LEAVE,	/* the mark ends by itself */
+	LEAVE,	/* the mark ends by itself, soon */
+	END,	/* so it does, though it was to live as long as a value */
 	REMOVE, /* nothing is there any more */
 	CLOSE,	/* the same, and other domains see when it was */
 	STORE,	/* a new value */
@@ -250,6 +251,9 @@ static void decide(const struct layer *layer, const struct layer_write *write,
 	if (at->several && (commit->action == LEAVE || commit->action == REMOVE)) {
 		close_for_others(write, commit);
 	}
+	if (commit->action == LEAVE && at->stays) {
+		commit->action = END;
+	}
 }
 
 /* --- lives --- */
@@ -277,8 +281,9 @@ int64_t redis_mark_life(const struct layer *layer, const struct layer_write *wri
 	int64_t life;
 
 	*ret_stays = false;
-	if (!layer_stores(write->verb) || !write->awaited || write->n_value > PLAIN_MAX ||
-	    !expiry_of(write, &expires_ms)) {
+	if (!layer_stores(write->verb) || !write->awaited || write->key.private ||
+	    layer->options.marks_only || layer->options.outsider || write->n_value > PLAIN_MAX ||
+	    !fits(layer, write->n_value) || !expiry_of(write, &expires_ms)) {
 		return REDIS_MARK_MS;
 	}
 	life = life_until(end_of(layer, expires_ms));
@@ -360,9 +365,8 @@ static void build(struct redis_write *at, struct commit *commit)
 		enum redis_script script;
 		unsigned n_args;
 	} calls[] = {
-		[REMOVE] = { REDIS_SCRIPT_remove, 2 },
-		[CLOSE] = { REDIS_SCRIPT_close, 5 },
-		[STORE] = { REDIS_SCRIPT_store, 7 },
+		[END] = { REDIS_SCRIPT_end, 3 },     [REMOVE] = { REDIS_SCRIPT_remove, 2 },
+		[CLOSE] = { REDIS_SCRIPT_close, 5 }, [STORE] = { REDIS_SCRIPT_store, 7 },
 		[KEEP] = { REDIS_SCRIPT_keep, 9 },
 	};
 	struct redis_wire *wire = at->session.connection->wire;
@@ -376,12 +380,34 @@ static void build(struct redis_write *at, struct commit *commit)
 	n = redis_record_pending(at->token, text);
 	redis_wire_arg(wire, text, n);
 	redis_wire_arg(wire, at->generation.text, at->generation.n);
-	if (commit->action == CLOSE) {
+	if (commit->action == END) {
+		redis_wire_number(wire, REDIS_MARK_MS);
+	} else if (commit->action == CLOSE) {
 		redis_wire_number(wire, (int64_t)at->clean.found_ms);
 		redis_wire_number(wire, commit->ahead_ms);
 		redis_wire_number(wire, REDIS_MARK_MS);
 	} else if (commit->action != REMOVE) {
 		build_value(at, commit);
+	}
+}
+
+static void count(const struct layer *layer, const struct layer_write *write,
+		  const struct commit *commit)
+{
+	switch (commit->action) {
+	case LEAVE:
+	case END:
+		break;
+	case REMOVE:
+	case CLOSE:
+		probe_invalidate(PROBE_REDIS, &write->key);
+		counter_add(&(*layer->counters)->invalidated, 1);
+		break;
+	case STORE:
+	case KEEP:
+		probe_fill(PROBE_REDIS, &write->key, commit->record.length);
+		counter_add(&(*layer->counters)->fills, 1);
+		break;
 	}
 }
 
@@ -403,13 +429,7 @@ void redis_commit(struct layer *layer, struct layer_write *write)
 			build(at, &commit);
 		}
 		status = redis_wire_post(at->session.connection->wire, at->session.deadline_ns);
-		if (commit.action == CLOSE || commit.action == REMOVE) {
-			probe_invalidate(PROBE_REDIS, &write->key);
-			counter_add(&(*layer->counters)->invalidated, 1);
-		} else {
-			probe_fill(PROBE_REDIS, &write->key, commit.record.length);
-			counter_add(&(*layer->counters)->fills, 1);
-		}
+		count(layer, write, &commit);
 	}
 	redis_session_end(&at->session, status);
 	redis_write_done(write);

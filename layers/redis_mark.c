@@ -59,7 +59,8 @@ static bool take_finding(void *owner, const struct redis_wire_reply *reply)
 	}
 	if (reply->command == at->asked.front) {
 		redis_clean_take_front(at, reply);
-		return true;
+		/* What may not be read is not nothing. */
+		return reply->type != REDIS_WIRE_ERROR;
 	}
 	if (reply->type == REDIS_WIRE_ERROR) {
 		finding->oom = redis_reply_is_oom(reply);

@@ -17,7 +17,8 @@
 #include "layers/redis_record.h"
 #include "layers/redis_shared.h"
 
-/* A mark that nobody commits is gone after so long, or later; every record lives longer. */
+/* A mark that brings no value is gone after so long (its writer killed: after that of a value);
+ * every record lives longer. */
 #define REDIS_MARK_MS 5000
 
 /* What was sent and not answered may happen for so long: core/slots.h waits as long. */

@@ -36,10 +36,12 @@ INLINE static inline bool deliver(const struct shim_results *results, const stru
 	size_t n_key = item->key.n_wire - n_prefix;
 	bool is_text = !results->read.handle->flags.binary_protocol;
 
-	if (!set_value(result, item, is_text)) {
+	bool has_value = set_value(result, item, is_text);
+
+	shim_reset_fields(result);
+	if (!has_value) {
 		return false;
 	}
-	shim_reset_fields(result);
 	shim_copy_bytes(result->item_key, item->key.wire + n_prefix, n_key);
 	result->item_key[n_key] = '\0';
 	result->key_length = n_key;

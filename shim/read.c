@@ -246,6 +246,22 @@ struct looked {
 	struct layer_item item; /* MISS: memory was asked; else nothing here is set */
 };
 
+/*
+ * Who the item is as far as memory must know.  In text whether the key means itself is asked
+ * after memory, which has nothing under the place of one that does not.
+ */
+INLINE static inline bool item_at_once(const struct shim_state *state, const struct get *get,
+				       struct shim_key *ret)
+{
+	if (unlikely(!state->direct)) {
+		return shim_item_read(state, get->handle, get->group, get->n_group, get->key,
+				      get->n_key, ret) == REASON_none;
+	}
+	return unlikely(get->handle->flags.binary_protocol)
+		       ? shim_item_direct(state, get->key, get->n_key, &ret->key)
+		       : shim_item_known(state, get->key, get->n_key, &ret->key);
+}
+
 /* What most gets are: a hit in memory, with nothing else to be done.  Else nothing has happened. */
 INLINE static inline bool get_at_once(const struct get *get, struct looked *looked)
 {
@@ -256,11 +272,7 @@ INLINE static inline bool get_at_once(const struct get *get, struct looked *look
 
 	looked->state = state;
 	item->answer = LAYER_UNASKED;
-	if (unlikely(state == NULL) ||
-	    !(likely(state->direct)
-		      ? shim_item_known(state, get->key, get->n_key, &looked->at.key)
-		      : shim_item_read(state, handle, get->group, get->n_group, get->key,
-				       get->n_key, &looked->at) == REASON_none)) {
+	if (unlikely(state == NULL) || !item_at_once(state, get, &looked->at)) {
 		return false;
 	}
 	if (!likely(tower_peek(tower, &looked->at.key, wants_cas(handle), &state->allocator,

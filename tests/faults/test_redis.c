@@ -113,6 +113,34 @@ static void test_mark_of_what_is_not_awaited__ends_soon(void **state)
 	redis_ops.close(&layer);
 }
 
+/* Refused, never sent, not known, or beside another: nothing lies about for as long as a value. */
+static void test_write_that_leaves_no_value__leaves_no_mark_for_long(void **state)
+{
+	static const struct {
+		enum layer_verb verb;
+		enum layer_outcome outcome;
+		bool alone;
+	} cases[] = {
+		{ LAYER_REPLACE, LAYER_REFUSED, true }, { LAYER_ADD, LAYER_REFUSED, true },
+		{ LAYER_CAS, LAYER_REFUSED, true },	{ LAYER_SET, LAYER_UNSENT, true },
+		{ LAYER_SET, LAYER_UNCERTAIN, true },	{ LAYER_SET, LAYER_DONE, false },
+	};
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct layer_write write = deep_write_of(cases[i].verb, "k", "v");
+
+		write.outcome = cases[i].outcome;
+		deep_write(layer, &write, cases[i].alone);
+		/* Over the same connection, so that what was not waited for has happened. */
+		deep_expect(layer, "other", LAYER_MISS);
+		assert_in_range(life_of_record(), 1, REDIS_MARK_MS);
+	}
+	deep_set(layer, "k", "v");
+	deep_expect_hit(layer, "k", "v");
+	redis_ops.close(&layer);
+}
+
 static void test_empty_value__is_null(void **state)
 {
 	struct layer *layer = deep_open(DEEP_LONG_NS);
@@ -383,6 +411,7 @@ static void test_commit_of_an_earlier_mark__does_nothing(void **state)
 	static const enum layer_verb verbs[] = { LAYER_SET, LAYER_APPEND, LAYER_TOUCH, LAYER_DELETE,
 						 LAYER_INCREMENT };
 	struct layer *layer = deep_open(DEEP_LONG_NS);
+	struct layer_write late;
 
 	for (size_t i = 0; i < 2 * sizeof(verbs) / sizeof(*verbs); i++) {
 		struct layer_write first = deep_write_of(verbs[i / 2], "k", "first");
@@ -411,6 +440,17 @@ static void test_commit_of_an_earlier_mark__does_nothing(void **state)
 			deep_expect_hit(layer, "k", "second");
 		}
 	}
+	/* So it is under a record that a script has made. */
+	deep_set(layer, "k", "old");
+	late = deep_write_of(LAYER_SET, "k", "late");
+	redis_ops.announce(layer, &late);
+	redis_ops.mark(layer, &late);
+	redis_ops.marked(layer, &late);
+	deep_wrote(layer, LAYER_SET, "k", "5");
+	deep_wrote(layer, LAYER_TOUCH, "k", NULL);
+	late.alone = true;
+	redis_ops.commit(layer, &late);
+	deep_expect(layer, "k", LAYER_MISS);
 	assert_int_equal(deep_counts.errors, 0);
 	redis_ops.close(&layer);
 }
@@ -561,6 +601,7 @@ int main(void)
 		DEEP_TEST(test_set__is_found_with_all_it_has),
 		DEEP_TEST(test_set__needs_no_script),
 		DEEP_TEST(test_mark_of_what_is_not_awaited__ends_soon),
+		DEEP_TEST(test_write_that_leaves_no_value__leaves_no_mark_for_long),
 		DEEP_TEST(test_empty_value__is_null),
 		DEEP_TEST(test_only_clean_misses__are_asked),
 		DEEP_TEST(test_large_batch__answers_each_item_with_its_own),

@@ -180,6 +180,24 @@ static void test_user_with_few_rights__does_all(void **state)
 	redis_ops.close(&layer);
 }
 
+/* A right that earlier versions did not need: what may not be read is not taken for nothing. */
+static void test_user_who_may_not_look_at_bodies__is_told(void **state)
+{
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	struct layer_write write = deep_write_of(LAYER_APPEND, "k", "v");
+
+	deep_set(layer, "k", "v");
+	redis_ops.close(&layer);
+	deep_expect_command("ACL SETUSER tower on >secret +@all -getrange ~test:*", "+OK\r\n");
+	snprintf(deep_url, sizeof(deep_url), "unix://tower:secret@%s", server_socket(deep_server));
+	layer = deep_open(DEEP_LONG_NS);
+	deep_write(layer, &write, true);
+	assert_int_equal(write.found, LAYER_FOUND_UNKNOWN);
+	assert_true(deep_counts.errors > 0);
+	deep_expect_clean(false);
+	redis_ops.close(&layer);
+}
+
 static struct server *replica_start(void)
 {
 	struct server *replica = server_start_redis("--repl-diskless-sync-delay 0");
@@ -378,6 +396,7 @@ int main(void)
 		DEEP_TEST(test_replica_that_cannot_know__is_replaced_by_the_leader),
 		DEEP_TEST(test_two_replicas__are_both_read_as_the_urls_user),
 		DEEP_TEST(test_user_with_few_rights__does_all),
+		DEEP_TEST(test_user_who_may_not_look_at_bodies__is_told),
 		DEEP_TEST(test_rights_withdrawn_for_a_while__nothing_old_comes_back),
 		DEEP_TEST(test_user_of_the_url__has_his_password_from_a_file),
 		DEEP_TEST_ALONE(test_unknown_name__is_down),
