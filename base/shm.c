@@ -307,6 +307,11 @@ bool shm_back(const struct shm *shm, size_t offset, size_t n)
 	return true;
 }
 
+void shm_unback(const struct shm *shm, size_t offset, size_t n)
+{
+	madvise((char *)shm->start + offset, n, MADV_REMOVE);
+}
+
 const char *shm_why(enum shm_status status)
 {
 	switch (status) {
@@ -315,7 +320,7 @@ const char *shm_why(enum shm_status status)
 	case SHM_NONE:
 		return "does not exist";
 	case SHM_FOREIGN:
-		return "belongs to somebody else or is open to others";
+		return "is somebody else's, is open to others, or is no such file of tower's";
 	case SHM_FORMAT:
 		return "is of another version or was truncated";
 	case SHM_FAILED:

@@ -87,6 +87,12 @@ void shm_detach(struct shm *shm);
  */
 bool shm_back(const struct shm *shm, size_t offset, size_t n);
 
+/*
+ * What shm_back() may have left where it failed goes back to the file system; of whole pages
+ * that no process uses or ever will.
+ */
+void shm_unback(const struct shm *shm, size_t offset, size_t n);
+
 /* What the status means, as the end of a sentence; for SHM_FAILED the text of errno. */
 const char *shm_why(enum shm_status status);
 

@@ -3,27 +3,39 @@
  * runs a workload, and prints nanoseconds per operation; one whose name ends in
  * "-p99" goes on for ten seconds, and prints what 99 of 100 operations took no
  * longer than.  bench/run starts it bare and under libtower in turn and divides.
+ * One whose name begins with "scale" is both sides: one thread and two in turn, so
+ * often, over the same memory; it prints two numbers a line.
  *
- * usage: worker SOCKET WORKLOAD OPERATIONS
+ * usage: worker SOCKET WORKLOAD OPERATIONS [REPEATS]
  */
+#define _GNU_SOURCE
 #include <libmemcached/memcached.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
-#include <time.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "side.h"
 
 #define WIDTH 100 /* keys of an mget */
 #define TAIL_NS UINT64_C(10000000000)
 #define TAIL_MAX 4000000 /* operations in that time */
 
+enum how {
+	ALONE,
+	SCALE, /* by one thread and by two, in turn */
+	APART, /* the same by processes, which share no memory but tower's own */
+};
+
 struct workload {
 	const char *name;
 	unsigned n_keys;
 	unsigned n_value;
-	unsigned n_threads;
+	enum how how;
 	bool zipf;
 	bool stored; /* the keys are there */
 	bool tail;   /* the p99 */
@@ -32,15 +44,8 @@ struct workload {
 
 static const char *socket_path;
 static size_t operations;
+static unsigned repeats;
 static double *zipf_sums;
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
-}
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -126,14 +131,6 @@ static memcached_st *open_handle(void)
 
 	memcached_server_add_unix_socket(handle, socket_path);
 	return handle;
-}
-
-static void check(bool well, const char *what)
-{
-	if (!well) {
-		fprintf(stderr, "worker: %s\n", what);
-		exit(1);
-	}
 }
 
 static uint32_t next_key(size_t *at)
@@ -252,20 +249,21 @@ static void run_mget90(memcached_st *handle, const struct workload *workload, si
 }
 
 static const struct workload workloads[] = {
-	{ "get-100", 10000, 100, 1, false, true, false, run_get },
-	{ "get-1k", 2000, 1024, 1, false, true, false, run_get },
-	{ "get-10k", 500, 10240, 1, false, true, false, run_get },
-	{ "get-zipf", 1000000, 100, 1, true, true, false, run_get },
-	{ "get-scan", 100000, 100, 1, false, true, false, run_get },
-	{ "get-absent", 10000, 100, 1, false, false, false, run_get },
-	{ "get-fresh", 1, 100, 1, false, false, false, run_get_fresh },
-	{ "get-absent-p99", 10000, 100, 1, false, false, true, run_get },
-	{ "set", 10000, 100, 1, false, true, false, run_set },
-	{ "mget-100", 10000, 100, 1, false, true, false, run_mget },
-	{ "mget-10", 100000, 100, 1, false, true, false, run_mget10 },
-	{ "mget-90", 100000, 100, 1, false, true, false, run_mget90 },
-	{ "threads-1", 10000, 100, 1, true, true, false, run_get },
-	{ "threads-2", 10000, 100, 2, true, true, false, run_get },
+	{ "get-100", 10000, 100, ALONE, false, true, false, run_get },
+	{ "get-1k", 2000, 1024, ALONE, false, true, false, run_get },
+	{ "get-10k", 500, 10240, ALONE, false, true, false, run_get },
+	{ "get-zipf", 1000000, 100, ALONE, true, true, false, run_get },
+	{ "get-scan", 100000, 100, ALONE, false, true, false, run_get },
+	{ "get-absent", 10000, 100, ALONE, false, false, false, run_get },
+	{ "get-fresh", 1, 100, ALONE, false, false, false, run_get_fresh },
+	{ "get-absent-p99", 10000, 100, ALONE, false, false, true, run_get },
+	{ "set", 10000, 100, ALONE, false, true, false, run_set },
+	{ "mget-100", 10000, 100, ALONE, false, true, false, run_mget },
+	{ "mget-10", 100000, 100, ALONE, false, true, false, run_mget10 },
+	{ "mget-90", 100000, 100, ALONE, false, true, false, run_mget90 },
+	{ "scale-threads", 10000, 100, SCALE, true, true, false, run_get },
+	{ "scale-threads-1m", 1000000, 100, SCALE, true, true, false, run_get },
+	{ "scale-apart", 10000, 100, APART, true, true, false, run_get },
 };
 
 static void store_all(memcached_st *handle, const struct workload *workload)
@@ -320,63 +318,187 @@ static double tail_of(memcached_st *handle, const struct workload *workload)
 	return took[n * 99 / 100];
 }
 
+/* Two at once are to have a processor each, whatever the scheduler makes of 30 milliseconds. */
+static void pin(unsigned i)
+{
+	long n = sysconf(_SC_NPROCESSORS_CONF);
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(i % (unsigned long)n, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
+/* The two of a workload for two, threads or processes, in memory of both. */
+static struct pair {
+	pthread_barrier_t meeting;
+	uint64_t start[2];
+	uint64_t end[2];
+} * pair;
+
+static void make_pair(void)
+{
+	pthread_barrierattr_t shared;
+
+	pair = mmap(NULL, sizeof(*pair), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	check(pair != MAP_FAILED, "no memory");
+	pthread_barrierattr_init(&shared);
+	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(&pair->meeting, &shared, 2);
+}
+
+static void meet(void)
+{
+	if (pair) {
+		pthread_barrier_wait(&pair->meeting);
+	}
+}
+
+static uint64_t run_alone(memcached_st *handle, const struct workload *workload)
+{
+	uint64_t start = now_ns();
+
+	workload->run(handle, workload, operations, 0);
+	return now_ns() - start;
+}
+
+static void run_both(memcached_st *handle, const struct workload *workload, unsigned i)
+{
+	meet();
+	pair->start[i] = now_ns();
+	workload->run(handle, workload, operations, i * operations / 2);
+	pair->end[i] = now_ns();
+	meet();
+}
+
+static double per_operation(uint64_t took)
+{
+	return (double)took / (double)operations;
+}
+
+static double both_took(void)
+{
+	uint64_t start = pair->start[pair->start[1] < pair->start[0]];
+	uint64_t end = pair->end[pair->end[1] > pair->end[0]];
+
+	return per_operation(end - start) / 2;
+}
+
+/* The first of the two alone, then both at once, again and again. */
+static void run_scale(memcached_st *handle, const struct workload *workload, unsigned i)
+{
+	for (unsigned repeat = 0; repeat < repeats; repeat++) {
+		uint64_t alone = i == 0 ? run_alone(handle, workload) : 0;
+
+		run_both(handle, workload, i);
+		if (i == 0) {
+			printf("%.1f %.1f\n", per_operation(alone), both_took());
+		}
+	}
+}
+
 struct part {
 	const struct workload *workload;
-	size_t first;
+	unsigned i;
 };
 
 static void *run_part(void *arg)
 {
 	const struct part *part = arg;
-	memcached_st *handle = open_handle();
+	memcached_st *handle;
 
-	part->workload->run(handle, part->workload, operations, part->first);
+	pin(part->i);
+	handle = open_handle();
+	run_scale(handle, part->workload, part->i);
 	memcached_free(handle);
 	return NULL;
+}
+
+static void run_threads(const struct workload *workload)
+{
+	pthread_t threads[2];
+	struct part parts[2] = { { workload, 0 }, { workload, 1 } };
+
+	make_pair();
+	for (unsigned i = 0; i < 2; i++) {
+		check(pthread_create(&threads[i], NULL, run_part, &parts[i]) == 0, "no thread");
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+	}
+}
+
+static void end_with_the_other(int signal)
+{
+	(void)signal;
+	_exit(1);
+}
+
+/*
+ * Becomes two processes, before either has anything, and neither outlives the other's
+ * failure.  Returns which of them this is.
+ */
+static unsigned part_ways(void)
+{
+	pid_t other;
+
+	make_pair();
+	signal(SIGCHLD, end_with_the_other);
+	other = fork();
+	check(other >= 0, "no process");
+	if (other == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	}
+	pin(other == 0);
+	return other == 0;
+}
+
+static void run_apart(memcached_st *handle, const struct workload *workload, unsigned i)
+{
+	run_scale(handle, workload, i);
+	while (i != 0) {
+		/* Until the first, which says how it went, has ended. */
+		pause();
+	}
 }
 
 int main(int argc, char **argv)
 {
 	const struct workload *workload = NULL;
 	memcached_st *handle;
-	uint64_t start;
+	unsigned i = 0;
 
-	for (size_t i = 0; argc == 4 && i < sizeof(workloads) / sizeof(workloads[0]); i++) {
-		if (strcmp(workloads[i].name, argv[2]) == 0) {
-			workload = &workloads[i];
+	for (size_t at = 0;
+	     (argc == 4 || argc == 5) && at < sizeof(workloads) / sizeof(workloads[0]); at++) {
+		if (strcmp(workloads[at].name, argv[2]) == 0) {
+			workload = &workloads[at];
 		}
 	}
 	if (!workload) {
-		fprintf(stderr, "usage: worker SOCKET WORKLOAD OPERATIONS\n");
+		fprintf(stderr, "usage: worker SOCKET WORKLOAD OPERATIONS [REPEATS]\n");
 		return 2;
 	}
 	socket_path = argv[1];
 	operations = strtoul(argv[3], NULL, 10);
+	repeats = argc == 5 ? (unsigned)strtoul(argv[4], NULL, 10) : 1;
+	if (workload->how == APART) {
+		i = part_ways();
+	}
 	make_keys(workload);
 	handle = open_handle();
 	store_all(handle, workload);
+	/* What the other writes is no copy of ours any more. */
+	meet();
 	warm_up(handle, workload);
 	if (workload->tail) {
 		printf("%.1f\n", tail_of(handle, workload));
-		memcached_free(handle);
-		return 0;
-	}
-	start = now_ns();
-	if (workload->n_threads == 1) {
-		workload->run(handle, workload, operations, 0);
+	} else if (workload->how == APART) {
+		run_apart(handle, workload, i);
+	} else if (workload->how == SCALE) {
+		run_threads(workload);
 	} else {
-		pthread_t threads[2];
-		struct part parts[2] = { { workload, 0 }, { workload, operations / 2 } };
-
-		for (unsigned i = 0; i < 2; i++) {
-			check(pthread_create(&threads[i], NULL, run_part, &parts[i]) == 0,
-			      "no thread");
-		}
-		for (unsigned i = 0; i < 2; i++) {
-			pthread_join(threads[i], NULL);
-		}
+		printf("%.1f\n", per_operation(run_alone(handle, workload)));
 	}
-	printf("%.1f\n", (double)(now_ns() - start) / (double)operations / workload->n_threads);
 	memcached_free(handle);
 	return 0;
 }

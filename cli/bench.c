@@ -233,6 +233,21 @@ static bool parse(struct bench *bench, int argc, char **argv)
 
 /* --- what is to be run --- */
 
+/* The candidate was filled in behind those that there are.  False: there is one of its name. */
+static bool add_candidate(struct bench *bench)
+{
+	const struct candidate *added = &bench->candidates[bench->session.n_candidates];
+
+	for (unsigned i = 0; i < bench->session.n_candidates; i++) {
+		if (strcmp(bench->candidates[i].name, added->name) == 0) {
+			cli_error("bench: two hierarchies or variants are named %s", added->name);
+			return false;
+		}
+	}
+	bench->session.n_candidates++;
+	return true;
+}
+
 static bool add_candidates(struct bench *bench)
 {
 	char list[1024];
@@ -248,7 +263,9 @@ static bool add_candidates(struct bench *bench)
 				  bench->hierarchy_list, candidate_names, CANDIDATES_MAX);
 			return false;
 		}
-		bench->session.n_candidates++;
+		if (!add_candidate(bench)) {
+			return false;
+		}
 	}
 	for (unsigned i = 0; i < bench->n_variants; i++) {
 		char why[CANDIDATE_WHY_MAX] = "is one too many";
@@ -258,7 +275,9 @@ static bool add_candidates(struct bench *bench)
 				       &bench->candidates[bench->session.n_candidates], why)) {
 			return wrong("variant", bench->variants[i], why);
 		}
-		bench->session.n_candidates++;
+		if (!add_candidate(bench)) {
+			return false;
+		}
 	}
 	if (bench->session.n_candidates == 0) {
 		cli_error("bench: no hierarchy");

@@ -59,7 +59,7 @@ const char cli_bench_help[] =
 	"                         deleted at the end\n"
 	"  --redis URL            your Redis instead\n"
 	"  --memcached-memory SIZE, --redis-memory SIZE\n"
-	"                         of private servers (64M, at least 2M; 0: no limit)\n"
+	"                         of private servers (64M, at least 2M; of Redis 0: no limit)\n"
 	"  --binary               the binary protocol\n"
 	"\n"
 	"What is shown: a table, or\n"

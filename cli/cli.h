@@ -40,6 +40,9 @@ struct cli_options {
  */
 bool cli_load_config(const struct cli_options *options, struct config *ret);
 
+/* The same as a program that is started has it: with TOWER_DISABLE=1 nothing of it matters. */
+bool cli_load_config_to_run(const struct cli_options *options, struct config *ret);
+
 /*
  * Whether argv[*at] is "--name value" or "--name=value"; then *at is at its last
  * word.

@@ -156,6 +156,7 @@ static bool print_report(const struct explained *explained, const struct config 
 		well = !ferror(out);
 	}
 	if (out && out != stderr && fclose(out) != 0) {
+		cli_error("explain: %s cannot be written: %s", explained->output, strerror(errno));
 		well = false;
 	}
 	stats_snapshot_free(&snapshot);
@@ -191,7 +192,8 @@ int cli_explain(const struct cli_options *options, int argc, char **argv)
 	if (at == 0) {
 		return CLI_USAGE;
 	}
-	if (!add_options(&explained, options) || !cli_load_config(&explained.options, &config)) {
+	if (!add_options(&explained, options) ||
+	    !cli_load_config_to_run(&explained.options, &config)) {
 		return CLI_FAILED;
 	}
 	run.command = argv + at;
@@ -205,6 +207,9 @@ int cli_explain(const struct cli_options *options, int argc, char **argv)
 	}
 	run.status = wait_for(explained.child);
 	run.seconds = (double)(clock_now_ns() - began_ns) / CLOCK_NS_PER_S;
+	/* Who reads the report may have left: the file is removed, and the status is the program's.
+	 */
+	signal(SIGPIPE, SIG_IGN);
 	run.off = switch_read(&config);
 	if (began && !print_report(&explained, &config, &run)) {
 		cli_error("explain: the report could not be made");

@@ -363,7 +363,7 @@ static void print_calls(const struct stats_snapshot *snapshot, const struct conf
 			    strncmp(calls[i].name, snapshot->calls[j], STATS_NAME_MAX) != 0) {
 				continue;
 			}
-			fprintf(out, "  %-42s %12" PRIu64 "  %s%s\n", calls[i].name,
+			fprintf(out, "  %-44s %12" PRIu64 "  %s%s\n", calls[i].name,
 				snapshot->total.calls[j], before,
 				is_same ? calls[i].what + strlen(same) : "");
 			if (served_of(snapshot, &snapshot->total, j, &served)) {

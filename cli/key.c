@@ -12,15 +12,17 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/machine.h"
+#include "base/shm.h"
 #include "cli/cli.h"
 #include "cli/switch.h"
 #include "layers/redis.h"
 
-#define SERVER_DEFAULT "localhost:11211"
 #define NAME_MAX_BYTES 1280
 #define ANSWER_MAX 512
 #define WAIT_S 5
 #define SHARED_ALIGNMENT 64
+
+static const char server_default[] = "localhost:11211";
 
 /* The program's memcached; port 0: `host` is the path of a socket. */
 struct server {
@@ -73,16 +75,18 @@ static int connect_unix(const char *path)
 	return fd;
 }
 
-static int connect_tcp(const struct server *server)
+static int connect_tcp(const struct server *server, const char **ret_why)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found;
 	char port[16];
 	int fd = -1;
+	int failure;
 
 	snprintf(port, sizeof(port), "%u", server->port);
-	if (getaddrinfo(server->host, port, &hints, &found) != 0) {
-		errno = EADDRNOTAVAIL;
+	failure = getaddrinfo(server->host, port, &hints, &found);
+	if (failure != 0) {
+		*ret_why = gai_strerror(failure);
 		return -1;
 	}
 	for (const struct addrinfo *at = found; at && fd < 0; at = at->ai_next) {
@@ -115,6 +119,7 @@ static bool ask(int fd, const char *question, char *ret_line)
 		ssize_t more = recv(fd, ret_line + got, ANSWER_MAX - 1 - got, 0);
 
 		if (more <= 0) {
+			errno = more == 0 ? ECONNRESET : errno;
 			return false;
 		}
 		got += (size_t)more;
@@ -155,7 +160,8 @@ static bool parse_answer(const char *line, uint64_t *ret_n, int64_t *ret_left)
 /* A meta get changes nothing: it does not even count as a use. */
 static bool print_memcached(const struct server *server, const char *key)
 {
-	int fd = server->port ? connect_tcp(server) : connect_unix(server->host);
+	const char *why = NULL;
+	int fd = server->port ? connect_tcp(server, &why) : connect_unix(server->host);
 	char question[ANSWER_MAX];
 	char line[ANSWER_MAX];
 	uint64_t n_bytes;
@@ -165,14 +171,14 @@ static bool print_memcached(const struct server *server, const char *key)
 	snprintf(question, sizeof(question), "mg %s s t\r\n", key);
 	answered = fd >= 0 && ask(fd, question, line);
 	if (!answered) {
-		printf("memcached  does not answer: %s\n", strerror(errno));
+		printf("memcached  does not answer: %s\n", why ? why : strerror(errno));
 	} else if (parse_answer(line, &n_bytes, &left)) {
 		printf("memcached  has it: %" PRIu64 " bytes, ", n_bytes);
 		print_left(left);
 	} else if (strcmp(line, "EN") == 0) {
 		printf("memcached  does not have it\n");
 	} else {
-		printf("memcached  does not say (it is older than 1.6): %s\n", line);
+		printf("memcached  does not say (older than 1.6, or none): %s\n", line);
 	}
 	if (fd >= 0) {
 		close(fd);
@@ -287,29 +293,36 @@ static bool print_redis(const struct config *config, const struct server *server
 
 /* --- the domain --- */
 
-static void print_slot(const struct config *config, const char *key)
+static bool print_slot(const struct config *config, const char *key)
 {
 	char path[CONFIG_TEXT_MAX];
 	struct slots_options options;
-	struct slots_view view;
+	struct slots_view view = { 0 };
+	enum shm_status status = SHM_NONE;
+	bool is_known = true;
 
-	if (!switch_table(config, path, &options) ||
-	    !slots_look(&options, hash_bytes(key, strlen(key)), &view)) {
-		printf("slot       none: the domain has no table\n");
-	} else {
+	if (switch_table(config, path, &options)) {
+		status = slots_look(&options, hash_bytes(key, strlen(key)), &view);
+	}
+	if (status == SHM_OK) {
 		printf("slot       %zu, %u writes in flight%s\n", view.slot, view.in_flight,
 		       view.in_flight ? ": memory and redis do not answer for it" : "");
+	} else if (status == SHM_NONE) {
+		printf("slot       none: the domain has no table\n");
+	} else {
+		printf("slot       cannot be seen: %s %s\n", path, shm_why(status));
+		is_known = false;
 	}
+	printf("memory     is every process's own and cannot be asked from outside; %s\n",
+	       is_known ? switch_text(view.off) : "what is switched off cannot be seen");
+	return is_known;
 }
 
 static int print_key(const struct config *config, const struct server *server, const char *key)
 {
-	bool well;
+	bool well = print_slot(config, key);
 
-	print_slot(config, key);
-	printf("memory     is every process's own and cannot be asked from outside; %s\n",
-	       switch_text(switch_read(config)));
-	well = print_memcached(server, key);
+	well = print_memcached(server, key) && well;
 	if (config->tower_layers & CONFIG_LAYER_REDIS) {
 		well = print_redis(config, server, key) && well;
 	}
@@ -331,16 +344,21 @@ static bool is_key(const char *text)
 
 int cli_key(const struct cli_options *options, int argc, char **argv)
 {
-	const char *address = SERVER_DEFAULT;
+	const char *address = server_default;
 	const char *key = NULL;
+	bool is_last = false; /* what follows is a key, whatever it looks like */
 	struct config config;
 	struct server server;
 
 	for (int i = 1; i < argc; i++) {
-		if (cli_takes_value(argc, argv, &i, "--server", &address)) {
+		if (!is_last && strcmp(argv[i], "--") == 0) {
+			is_last = true;
 			continue;
 		}
-		if (key || strncmp(argv[i], "--", 2) == 0) {
+		if (!is_last && cli_takes_value(argc, argv, &i, "--server", &address)) {
+			continue;
+		}
+		if (key || (!is_last && strncmp(argv[i], "--", 2) == 0)) {
 			cli_error("key: \"%s\" not understood; see `tower key --help`", argv[i]);
 			return CLI_USAGE;
 		}
@@ -356,5 +374,7 @@ int cli_key(const struct cli_options *options, int argc, char **argv)
 	if (!cli_load_config(options, &config)) {
 		return CLI_FAILED;
 	}
+	printf("server     %s%s\n", address,
+	       address == server_default ? " (--server names another)" : "");
 	return print_key(&config, &server, key);
 }

@@ -8,6 +8,8 @@
 #include "base/version.h"
 #include "cli/cli.h"
 
+typedef enum config_status config_loader(struct config *ret, const char *file, char *ret_why);
+
 struct command {
 	const char *name;
 	int (*run)(const struct cli_options *options, int argc, char **argv);
@@ -21,13 +23,16 @@ static const struct command commands[] = {
 	  "\n"
 	  "Runs COMMAND under libtower.  Its exit status and signals are COMMAND's own;\n"
 	  "127: it was not found, 126: it could not be executed, 1: the configuration is\n"
-	  "wrong or libtower.so is missing, 2: usage.\n" },
+	  "wrong or libtower.so is missing, 2: usage.  With a wrong configuration COMMAND is\n"
+	  "not started; under TOWER_DISABLE=1 it is, without tower.\n" },
 	{ "check-config", cli_check_config, false,
 	  "usage: tower check-config [-c FILE] [-o section.key=value]...\n"
 	  "       tower check-config --example\n"
 	  "\n"
 	  "Prints the effective configuration, and for each key where it came from.  Exits\n"
-	  "with 1 where something is wrong.  --example prints all keys at their defaults.\n" },
+	  "with 1 where something is wrong, with 2 where it is an option -o.  --example prints "
+	  "all\n"
+	  "keys at their defaults.\n" },
 	{ "stat", cli_stat, false,
 	  "usage: tower stat [-c FILE] [-o section.key=value]... [--json] [--watch TIME]\n"
 	  "                  [--pid PID] [--layer NAME]\n"
@@ -119,7 +124,8 @@ static const struct command commands[] = {
 	  "usage: tower enable [-c FILE] [-o section.key=value]... [memory|redis]\n"
 	  "\n"
 	  "Switches on again what `tower disable` has switched off.  What was written\n"
-	  "meanwhile is known: nothing older is served.\n" },
+	  "meanwhile is known: nothing older is served.  Of a tower that is off as a whole, a\n"
+	  "layer that is named is on then, and the other one is not.\n" },
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -164,12 +170,12 @@ void cli_error(const char *format, ...)
 	fputc('\n', stderr);
 }
 
-bool cli_load_config(const struct cli_options *options, struct config *ret)
+static bool load_config(const struct cli_options *options, config_loader *loads, struct config *ret)
 {
 	char why[CONFIG_WHY_MAX];
 	struct config config;
 
-	if (config_load(&config, options->file, why) != CONFIG_OK) {
+	if (loads(&config, options->file, why) != CONFIG_OK) {
 		cli_error("%s", why);
 		return false;
 	}
@@ -181,6 +187,16 @@ bool cli_load_config(const struct cli_options *options, struct config *ret)
 	}
 	*ret = config;
 	return true;
+}
+
+bool cli_load_config(const struct cli_options *options, struct config *ret)
+{
+	return load_config(options, config_inspect, ret);
+}
+
+bool cli_load_config_to_run(const struct cli_options *options, struct config *ret)
+{
+	return load_config(options, config_load, ret);
 }
 
 static void refuse_command(const char *name)

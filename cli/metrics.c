@@ -1,5 +1,7 @@
 /* tower metrics: the statistics for Prometheus, once or over HTTP. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -116,38 +118,103 @@ static const struct metrics_page pages[] = {
 	{ 0 },
 };
 
-static bool write_and_close(const struct config *config, int fd)
+/* How an attempt to write went; who says CANNOT_READ has said why. */
+enum written { WRITTEN, CANNOT_WRITE, CANNOT_READ };
+
+static enum written write_and_close(const struct config *config, int fd)
 {
 	FILE *out = fdopen(fd, "w");
-	bool well;
+	enum written written = WRITTEN;
 
 	if (out == NULL) {
 		close(fd);
-		return false;
+		return CANNOT_WRITE;
 	}
-	/* mkstemp() made it for us alone; whoever collects is somebody else. */
-	well = fchmod(fd, 0644) == 0 && print(config, out);
-	return fclose(out) == 0 && well;
+	if (!print(config, out)) {
+		written = ferror(out) ? CANNOT_WRITE : CANNOT_READ;
+	}
+	return fclose(out) != 0 && written == WRITTEN ? CANNOT_WRITE : written;
 }
 
 /* Whoever reads the file sees the old one or the new one, and never a part. */
+static enum written exchange_file(const struct config *config, const char *file,
+				  const struct stat *before)
+{
+	char temporary[PATH_MAX + sizeof(".XXXXXX")];
+	enum written written;
+	int fd;
+
+	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", file);
+	fd = mkstemp(temporary);
+	if (fd < 0) {
+		return CANNOT_WRITE;
+	}
+	/* mkstemp() made it for us alone; whoever collects is somebody else. */
+	if (before && fchown(fd, before->st_uid, before->st_gid) != 0) {
+		/* Only root can keep the owner. */
+		before = NULL;
+	}
+	if (fchmod(fd, before ? before->st_mode & 0777 : 0644) != 0) {
+		close(fd);
+		written = CANNOT_WRITE;
+	} else {
+		written = write_and_close(config, fd);
+	}
+	if (written == WRITTEN && rename(temporary, file) == 0) {
+		return WRITTEN;
+	}
+	unlink(temporary);
+	return written == WRITTEN ? CANNOT_WRITE : written;
+}
+
+/* A pipe, a device, a file that a link leads to and that is not there yet. */
+static enum written write_into(const struct config *config, const char *file)
+{
+	int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+
+	return fd >= 0 ? write_and_close(config, fd) : CANNOT_WRITE;
+}
+
+static bool is_stdout(const struct stat *info)
+{
+	struct stat ours;
+
+	return fstat(STDOUT_FILENO, &ours) == 0 && ours.st_dev == info->st_dev &&
+	       ours.st_ino == info->st_ino;
+}
+
+/* What a symbolic link leads to is exchanged, not the link; what is no file is written to. */
+static enum written write_file(const struct config *config, const char *file)
+{
+	char target[PATH_MAX];
+	struct stat info;
+
+	if (strlen(file) >= sizeof(target)) {
+		errno = ENAMETOOLONG;
+		return CANNOT_WRITE;
+	}
+	if (stat(file, &info) != 0) {
+		return errno == ENOENT && lstat(file, &info) != 0
+			       ? exchange_file(config, file, NULL)
+			       : write_into(config, file);
+	}
+	if (is_stdout(&info)) {
+		return print(config, stdout) ? WRITTEN : CANNOT_READ;
+	}
+	if (!S_ISREG(info.st_mode)) {
+		return write_into(config, file);
+	}
+	return realpath(file, target) ? exchange_file(config, target, &info) : CANNOT_WRITE;
+}
+
 static int print_to_file(const struct config *config, const char *file)
 {
-	char temporary[CONFIG_TEXT_MAX];
-	int used = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", file);
-	int fd = used < (int)sizeof(temporary) ? mkstemp(temporary) : -1;
+	enum written written = write_file(config, file);
 
-	if (fd < 0) {
-		cli_error("metrics: %s cannot be made: %s", file,
-			  used < (int)sizeof(temporary) ? strerror(errno) : "its name is too long");
-		return CLI_FAILED;
-	}
-	if (!write_and_close(config, fd) || rename(temporary, file) != 0) {
+	if (written == CANNOT_WRITE) {
 		cli_error("metrics: cannot write %s: %s", file, strerror(errno));
-		unlink(temporary);
-		return CLI_FAILED;
 	}
-	return CLI_OK;
+	return written == WRITTEN ? CLI_OK : CLI_FAILED;
 }
 
 int cli_metrics(const struct cli_options *options, int argc, char **argv)

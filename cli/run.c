@@ -90,8 +90,9 @@ int cli_run(const struct cli_options *options, int argc, char **argv)
 		}
 		absolute.file = file;
 	}
-	if (!cli_load_config(&absolute, &config) || !installed_library(library, sizeof(library)) ||
-	    !preload(library) || !pass_configuration(&absolute)) {
+	if (!cli_load_config_to_run(&absolute, &config) ||
+	    !installed_library(library, sizeof(library)) || !preload(library) ||
+	    !pass_configuration(&absolute)) {
 		return CLI_FAILED;
 	}
 	execvp(*program, program);

@@ -133,6 +133,7 @@ static int print_once(const struct config *config, struct arguments *arguments,
 	*last = snapshot;
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		cli_error("stat: cannot write: %s", strerror(errno));
+		clearerr(stdout); /* it is said */
 		status = CLI_FAILED;
 	}
 	return status;

@@ -239,7 +239,7 @@ static void print_named(const char *title, const char names[][STATS_NAME_MAX],
 			fprintf(out, INDENT "%s\n", title);
 			any = true;
 		}
-		fprintf(out, INDENT INDENT "%-40.*s  %12" PRIu64 "\n", STATS_NAME_MAX, names[i],
+		fprintf(out, INDENT INDENT "%-44.*s  %12" PRIu64 "\n", STATS_NAME_MAX, names[i],
 			counts[i]);
 	}
 }

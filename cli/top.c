@@ -82,6 +82,14 @@ static bool begin_terminal(SCREEN **ret, struct top_screen *screen)
 			  getenv("TERM") ? getenv("TERM") : "");
 		return false;
 	}
+	if (tigetstr("cup") == NULL) {
+		endwin();
+		delscreen(*ret);
+		cli_error("top: the terminal (TERM = \"%s\") cannot move its cursor; "
+			  "`tower stat --watch 1s` needs none that can",
+			  getenv("TERM") ? getenv("TERM") : "");
+		return false;
+	}
 	cbreak();
 	noecho();
 	keypad(stdscr, true);
@@ -287,6 +295,10 @@ int cli_top(const struct cli_options *options, int argc, char **argv)
 	view.about.every_s = (double)every_ns / CLOCK_NS_PER_S;
 	view.top = top_new();
 	well = view.top && run(&view, every_ns);
+	/* A terminal without a second screen keeps the picture; what follows needs a line. */
+	move(LINES - 1, 0);
+	clrtoeol();
+	refresh();
 	endwin();
 	delscreen(terminal);
 	top_screen_free(&view.screen);

@@ -264,6 +264,10 @@ static void show_processes(struct top_screen *screen, const struct top *top)
 		show_process(screen, ROW_PROCESSES + 1 + i, top,
 			     &top->processes[top->scrolled + i]);
 	}
+	/* On a low terminal it stands over something. */
+	for (unsigned x = 0; x < screen->width; x++) {
+		put(screen, screen->height - 1, x, L' ', TOP_PLAIN);
+	}
 	print(screen, screen->height - 1, 0, TOP_FAINT, "by %s%s   q quits, h helps", by[top->sort],
 	      top->reversed ? ", reversed" : "");
 }

@@ -153,7 +153,7 @@ static enum config_status read_environment(struct config *config, char *ret_why)
 	return CONFIG_OK;
 }
 
-static enum config_status load(struct config *config, const char *file, char *ret_why)
+static enum config_status load(struct config *config, const char *file, bool all, char *ret_why)
 {
 	enum config_status status;
 	bool disabled;
@@ -164,16 +164,15 @@ static enum config_status load(struct config *config, const char *file, char *re
 	}
 	set_defaults(config);
 	config->disabled = disabled;
-	if (!disabled) {
-		status = read_files(config, file, ret_why);
+	if (disabled && !all) {
+		return CONFIG_OK;
 	}
-	if (!disabled && status == CONFIG_OK) {
-		status = read_environment(config, ret_why);
-	}
-	return status;
+	status = read_files(config, file, ret_why);
+	return status == CONFIG_OK ? read_environment(config, ret_why) : status;
 }
 
-enum config_status config_load(struct config *ret_config, const char *file, char *ret_why)
+static enum config_status load_aside(struct config *ret_config, const char *file, bool all,
+				     char *ret_why)
 {
 	/* Too large for a small stack. */
 	struct config *config = malloc(sizeof(*config));
@@ -183,12 +182,22 @@ enum config_status config_load(struct config *ret_config, const char *file, char
 		snprintf(ret_why, CONFIG_WHY_MAX, "out of memory");
 		return CONFIG_BAD;
 	}
-	status = load(config, file, ret_why);
+	status = load(config, file, all, ret_why);
 	if (status == CONFIG_OK) {
 		*ret_config = *config;
 	}
 	free(config);
 	return status;
+}
+
+enum config_status config_load(struct config *ret_config, const char *file, char *ret_why)
+{
+	return load_aside(ret_config, file, false, ret_why);
+}
+
+enum config_status config_inspect(struct config *ret_config, const char *file, char *ret_why)
+{
+	return load_aside(ret_config, file, true, ret_why);
 }
 
 static void refuse_option(const char *option, enum config_key key, char *ret_why)

@@ -67,7 +67,7 @@ struct config {
 #define KEY(section, key, type, def, min, max, allowed, help) CONFIG_FIELD_##type section##_##key;
 #include "core/config.def"
 #undef KEY
-	bool disabled;	  /* TOWER_DISABLE=1: all else is defaults, nothing was read */
+	bool disabled;	  /* TOWER_DISABLE=1 */
 	config_text file; /* that was read, or empty */
 	enum config_source source[CONFIG_N_KEYS];
 	unsigned line[CONFIG_N_KEYS]; /* in the file, where it came from there */
@@ -82,9 +82,13 @@ enum config_status {
  * Loads everything but the command line's options.  `file` overrules
  * TOWER_CONFIG where it is not NULL.  On CONFIG_BAD `ret_why` (CONFIG_WHY_MAX
  * bytes) says which file or variable, line, key and value, and what is
- * allowed; *ret_config is then untouched.
+ * allowed; *ret_config is then untouched.  Where TOWER_DISABLE=1 nothing else is
+ * read: the rest are defaults.
  */
 enum config_status config_load(struct config *ret_config, const char *file, char *ret_why);
+
+/* The same, but reads all where TOWER_DISABLE=1, too: for who looks at a domain from outside. */
+enum config_status config_inspect(struct config *ret_config, const char *file, char *ret_why);
 
 /*
  * One "section.key=value" of the command line.  *config is untouched where it

@@ -291,6 +291,10 @@ static void print_budget(const struct config *config, FILE *out)
 		return;
 	}
 	format_number(CONFIG_TYPE_BYTES, (int64_t)host, all, sizeof(all));
+	if (host < config->memory_max_bytes) {
+		fprintf(out, "# memory: %s shared by all processes\n", all);
+		return;
+	}
 	fprintf(out, "# memory: %s in each of up to %" PRIu64 " processes, %s shared by more\n",
 		own, host / config->memory_max_bytes, all);
 }
@@ -302,10 +306,9 @@ void config_print(const struct config *config, FILE *out)
 
 	config_show(config->file, shown, sizeof(shown));
 	if (config->disabled) {
-		fputs("# TOWER_DISABLE=1: tower is off, and nothing else was read\n", out);
-	} else {
-		fprintf(out, "# file: %s\n", shown[0] ? shown : "none");
+		fputs("# TOWER_DISABLE=1: tower is off in programs with this environment\n", out);
 	}
+	fprintf(out, "# file: %s\n", shown[0] ? shown : "none");
 	for (unsigned i = 0; i < CONFIG_N_KEYS; i++) {
 		enum config_key key = (enum config_key)i;
 

@@ -19,6 +19,7 @@ void domain_table(const struct config *config, char *path, struct slots_options 
 {
 	*ret = (struct slots_options){ .n = config->coherence_slots,
 				       .n_extra = domain_extra_bytes(),
+				       .n_lazy = redis_filter_bytes(),
 				       .group = SHM_NO_GROUP };
 	if (config->coherence_mode != CONFIG_COHERENCE_HOST) {
 		return;

@@ -1,7 +1,7 @@
 /*
  * domain.h - the memory in which the processes of a domain meet: the table of
  * slots, and behind it (slots_extra()) what Redis needs of them and what the walk
- * has seen.
+ * has seen, and (slots_lazy()) what spares Redis.
  */
 #ifndef TOWER_CORE_DOMAIN_H
 #define TOWER_CORE_DOMAIN_H

@@ -162,9 +162,13 @@ static struct layer *open_redis(bool whole)
 	struct layer *layer = NULL;
 	void *memory = slots_extra(tower.slots);
 
+	if (memory && slots_is_shared(tower.slots)) {
+		options.filter = slots_lazy(tower.slots);
+	}
 	if (memory == NULL) {
 		/* The table is there, but /dev/shm is full by now. */
 		options.outsider = true;
+		options.several = true;
 		memory = aligned_alloc(64, domain_extra_bytes());
 		if (memory) {
 			memset(memory, 0, domain_extra_bytes());

@@ -49,15 +49,17 @@ void slots_lay_out(struct slots *slots, const struct slots_options *options, str
 
 	slots->mask = n - 1;
 	slots->n_extra = options->n_extra;
+	slots->n_lazy = options->n_lazy;
 	slots->records_offset = ends_offset + page_up(n_ends * sizeof(*slots->ends));
 	slots->marks_offset =
 		slots->records_offset + page_up(SLOTS_RECORDS * sizeof(*slots->records));
 	slots->marks_bytes = page_up((n + 63) / 64 * sizeof(uint64_t));
 	slots->extra_offset = slots->marks_offset + SLOTS_RECORDS * slots->marks_bytes;
+	slots->lazy_offset = slots->extra_offset + page_up(slots->n_extra);
 	*ret = (struct shm_kind){
 		.magic = "towerSL",
 		.format = SLOTS_FORMAT,
-		.n_bytes = slots->extra_offset + page_up(slots->n_extra),
+		.n_bytes = slots->lazy_offset + page_up(slots->n_lazy),
 		.n_backed = slots->records_offset,
 		.group = options->group,
 		.fill = fill_head,
@@ -395,13 +397,42 @@ uint64_t slots_leave(struct slots *slots, const struct slots_ticket *ticket)
 	return token(slots, before + adds);
 }
 
+static bool back(const struct slots *slots, size_t offset, size_t n)
+{
+	return !slots->shared || shm_back(&slots->shm, offset, n);
+}
+
 void *slots_extra(struct slots *slots)
 {
-	if (slots->n_extra == 0 ||
-	    (slots->shared && !shm_back(&slots->shm, slots->extra_offset, slots->n_extra))) {
+	void *known = atomic_load(&slots->extra);
+
+	if (known == NULL && slots->n_extra && back(slots, slots->extra_offset, slots->n_extra)) {
+		known = (char *)slots->shm.start + slots->extra_offset;
+		atomic_store(&slots->extra, known);
+	}
+	return known;
+}
+
+void *slots_lazy(struct slots *slots)
+{
+	uint32_t before = atomic_load(&slots->head->lazy);
+	uint32_t after;
+
+	if (slots->n_lazy == 0) {
 		return NULL;
 	}
-	return (char *)slots->shm.start + slots->extra_offset;
+	if (before == SLOTS_LAZY_UNASKED) {
+		after = back(slots, slots->lazy_offset, slots->n_lazy) ? SLOTS_LAZY_BACKED
+								       : SLOTS_LAZY_NEVER;
+		if (atomic_compare_exchange_strong(&slots->head->lazy, &before, after)) {
+			before = after;
+		}
+		if (after == SLOTS_LAZY_NEVER && before == SLOTS_LAZY_NEVER) {
+			/* Others may need what there was of it. */
+			shm_unback(&slots->shm, slots->lazy_offset, slots->n_lazy);
+		}
+	}
+	return before == SLOTS_LAZY_BACKED ? (char *)slots->shm.start + slots->lazy_offset : NULL;
 }
 
 bool slots_is_shared(const struct slots *slots)

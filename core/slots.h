@@ -51,6 +51,7 @@ struct slots_options {
 	const char *path; /* of the file; NULL: private */
 	size_t n;	  /* rounded up to a power of two, SLOTS_MIN to SLOTS_MAX */
 	size_t n_extra;	  /* bytes for slots_extra(), the same in all processes */
+	size_t n_lazy;	  /* bytes for slots_lazy(), the same in all processes */
 	gid_t group;	  /* whose members share the table, or SHM_NO_GROUP */
 };
 
@@ -195,6 +196,12 @@ void slots_flush_done(struct slots *slots);
  */
 void *slots_extra(struct slots *slots);
 
+/*
+ * The same for more of it, which has no memory before the first process asks.  Where that one
+ * cannot have it nobody will: NULL for all, as long as the table is there.
+ */
+void *slots_lazy(struct slots *slots);
+
 /* Whether other processes have the same table. */
 bool slots_is_shared(const struct slots *slots);
 /* --- the switch (core/slots_switch.c) --- */
@@ -222,10 +229,12 @@ unsigned slots_switched_off(const struct slots_options *options);
 struct slots_view {
 	size_t slot;
 	unsigned in_flight; /* writes */
+	unsigned off;	    /* as slots_off() has it */
 };
 
-/* Of the key with this hash; false where there is no such table. */
-bool slots_look(const struct slots_options *options, uint64_t hash, struct slots_view *ret);
+/* Of the key with this hash; *ret is untouched where the answer is not SHM_OK. */
+enum shm_status slots_look(const struct slots_options *options, uint64_t hash,
+			   struct slots_view *ret);
 
 /* --- processes --- */
 

@@ -93,6 +93,9 @@ static inline uint64_t slots_entry_second(uint64_t entry)
 	return entry >> (SLOTS_ENTRY_BITS + SLOTS_SLOT_BITS);
 }
 
+/* What became of slots_lazy(). */
+enum slots_lazy { SLOTS_LAZY_UNASKED, SLOTS_LAZY_BACKED, SLOTS_LAZY_NEVER };
+
 struct slots_head {
 	struct shm_header shm;
 	uint64_t n_slots;
@@ -102,6 +105,7 @@ struct slots_head {
 	alignas(64) _Atomic uint64_t flushes;
 	_Atomic int64_t flush_from_ns; /* of an announced flush; 0: none */
 	_Atomic int64_t flush_until_ns;
+	_Atomic uint32_t lazy;		   /* enum slots_lazy */
 	_Atomic uint32_t flushers;	   /* now; a killed one stays counted */
 	_Atomic int64_t flushing_until_ns; /* but not beyond this */
 };
@@ -167,6 +171,9 @@ struct slots {
 	size_t marks_bytes; /* of one process */
 	size_t extra_offset;
 	size_t n_extra;
+	_Atomic(void *) extra; /* once it was backed */
+	size_t lazy_offset;
+	size_t n_lazy;
 
 	struct process self;
 	uint64_t self_word;
@@ -181,7 +188,8 @@ struct slots {
 
 	struct slots_suspect suspects[SLOTS_SUSPECTS];
 	_Atomic int64_t next_repair_ns;
-	_Atomic uint32_t repairing; /* one thread at a time */
+	_Atomic uint32_t repairing; /* one thread at a time, which has the next to itself */
+	uint64_t dead_owners[SLOTS_RECORDS];
 	void (*forget)(void *owner, uint64_t process);
 	void *forget_owner;
 };

@@ -113,24 +113,30 @@ static void forget_entries(struct slots *slots, struct slots_record *record, siz
 	}
 }
 
-/* The dead that hold the slot, to be forgotten once the word no longer counts them. */
-struct dead {
-	struct slots_record *records[SLOTS_SUSPECTS];
-	uint64_t owners[SLOTS_SUSPECTS];
-	size_t n;
-};
-
-/* False: the slot cannot be judged now. */
-static bool count_anew(struct slots *slots, size_t slot, unsigned *ret_living, struct dead *dead)
+static uint32_t records_used(const struct slots *slots)
 {
 	uint32_t used = atomic_load(&slots->head->records_used);
 
+	return used < SLOTS_RECORDS ? used : SLOTS_RECORDS;
+}
+
+/*
+ * Finds the dead that hold the slot: dead_owners[], by record, else 0.  False: the
+ * slot cannot be judged now.  The grace of all of them begins with the first look.
+ */
+static bool count_anew(struct slots *slots, size_t slot, uint32_t used, unsigned *ret_living,
+		       unsigned *ret_dead)
+{
+	bool can_judge = true;
+
 	*ret_living = 0;
+	*ret_dead = 0;
 	for (uint32_t i = 0; i < used; i++) {
 		struct slots_record *record = slots_record_at(slots, i);
 		uint64_t owner = atomic_load(&record->owner);
 		struct holding holding;
 
+		slots->dead_owners[i] = 0;
 		if (owner == 0) {
 			continue;
 		}
@@ -140,22 +146,29 @@ static bool count_anew(struct slots *slots, size_t slot, unsigned *ret_living, s
 		}
 		if (!slots_is_gone(slots, record, owner)) {
 			if (holding.unsure || (owner & SLOTS_CLEARING)) {
-				return false;
+				can_judge = false;
 			}
 			*ret_living += holding.n;
-		} else if (!grace_is_over(record) || dead->n == SLOTS_SUSPECTS) {
-			return false;
+		} else if (!grace_is_over(record)) {
+			can_judge = false;
 		} else {
-			dead->records[dead->n] = record;
-			dead->owners[dead->n++] = owner;
+			slots->dead_owners[i] = owner;
+			++*ret_dead;
 		}
 		if (atomic_load(&record->owner) != owner) {
 			/* The grace may have begun for the process that has it now. */
 			atomic_store(&record->found_gone_ns, 0);
-			return false;
+			can_judge = false;
 		}
 	}
-	return true;
+	return can_judge;
+}
+
+static void forget_half_made(const struct slots *slots, uint64_t owner)
+{
+	if (slots->forget) {
+		slots->forget(slots->forget_owner, owner & ~SLOTS_CLEARING);
+	}
 }
 
 /*
@@ -164,37 +177,40 @@ static bool count_anew(struct slots *slots, size_t slot, unsigned *ret_living, s
  */
 static void repair_alone(struct slots *slots, size_t slot)
 {
-	struct dead dead = { .n = 0 };
 	uint64_t word = atomic_load(&slots->words[slot]);
+	/* After the word: who claims a record later changes the word before it matters. */
+	uint32_t used = records_used(slots);
 	unsigned living;
+	unsigned dead;
 
 	if (fault_planted(FAULT_no_repair) || atomic_load(&slots->head->unrecorded) ||
-	    !count_anew(slots, slot, &living, &dead)) {
+	    !count_anew(slots, slot, used, &living, &dead)) {
 		return;
 	}
 	/* An owner that lives goes on undisturbed. */
-	if (dead.n == 0 || (living && (word & SLOTS_OWNED))) {
+	if (dead == 0 || (living && (word & SLOTS_OWNED))) {
 		return;
 	}
-	for (size_t i = 0; i < dead.n; i++) {
-		note_ends(slots, dead.records[i], slot);
-	}
-	for (size_t i = 0; slots->forget && i < dead.n; i++) {
-		slots->forget(slots->forget_owner, dead.owners[i] & ~SLOTS_CLEARING);
+	for (uint32_t i = 0; i < used; i++) {
+		if (slots->dead_owners[i]) {
+			note_ends(slots, slots_record_at(slots, i), slot);
+			forget_half_made(slots, slots->dead_owners[i]);
+		}
 	}
 	if (!atomic_compare_exchange_strong(&slots->words[slot], &word,
 					    (word & ~(SLOTS_IN_FLIGHT | SLOTS_OWNED)) +
 						    SLOTS_VERSION + living)) {
 		return;
 	}
-	for (size_t i = 0; i < dead.n; i++) {
-		uint64_t owner = dead.owners[i];
+	for (uint32_t i = 0; i < used; i++) {
+		struct slots_record *record = slots_record_at(slots, i);
+		uint64_t owner = slots->dead_owners[i];
 
 		/* Not while somebody else does, nor once a new process has the record. */
-		if (atomic_compare_exchange_strong(&dead.records[i]->owner, &owner,
-						   slots->self_word | SLOTS_CLEARING)) {
-			forget_entries(slots, dead.records[i], slot);
-			atomic_store(&dead.records[i]->owner, dead.owners[i]);
+		if (owner && atomic_compare_exchange_strong(&record->owner, &owner,
+							    slots->self_word | SLOTS_CLEARING)) {
+			forget_entries(slots, record, slot);
+			atomic_store(&record->owner, slots->dead_owners[i]);
 		}
 	}
 }
@@ -242,6 +258,7 @@ void slots_met_busy(struct slots *slots, size_t slot)
 	    now >= atomic_load_explicit(&slots->next_repair_ns, memory_order_relaxed)) {
 		atomic_store(&slots->next_repair_ns, now + PAUSE_NS);
 		repair(slots, slot);
+		atomic_store(&slots->next_repair_ns, clock_coarse_ns() + PAUSE_NS);
 	}
 }
 

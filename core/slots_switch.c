@@ -45,19 +45,25 @@ unsigned slots_switched_off(const struct slots_options *options)
 	return off;
 }
 
-bool slots_look(const struct slots_options *options, uint64_t hash, struct slots_view *ret)
+enum shm_status slots_look(const struct slots_options *options, uint64_t hash,
+			   struct slots_view *ret)
 {
 	struct slots layout = { 0 };
 	struct shm_kind kind;
+	const struct slots_head *head;
 	const _Atomic uint64_t *words;
+	enum shm_status status;
 
 	slots_lay_out(&layout, options, &kind);
-	if (shm_attach_readonly(&layout.shm, options->path, &kind) != SHM_OK) {
-		return false;
+	status = shm_attach_readonly(&layout.shm, options->path, &kind);
+	if (status != SHM_OK) {
+		return status;
 	}
+	head = layout.shm.start;
 	words = (const _Atomic uint64_t *)((const char *)layout.shm.start + SLOTS_PAGE_BYTES);
 	ret->slot = hash & layout.mask;
 	ret->in_flight = (unsigned)(atomic_load(&words[ret->slot]) & SLOTS_IN_FLIGHT);
+	ret->off = (unsigned)(atomic_load(&head->flushes) >> SLOTS_OFF_SHIFT);
 	shm_detach(&layout.shm);
-	return true;
+	return SHM_OK;
 }

@@ -151,9 +151,12 @@ static void ask(struct tower *tower, struct layer_batch *batch, uint8_t at)
 	if (batch->timed && has_question(batch, layer->ops->capabilities)) {
 		int64_t began = clock_now_ns();
 
+		batch->spared = false;
 		layer->ops->get(layer->layer, batch);
-		timing_record(tower->stats, layer->stats, operation_of(batch),
-			      clock_now_ns() - began + batch->submit_ns);
+		if (!batch->spared) {
+			timing_record(tower->stats, layer->stats, operation_of(batch),
+				      clock_now_ns() - began + batch->submit_ns);
+		}
 	} else {
 		layer->ops->get(layer->layer, batch);
 	}

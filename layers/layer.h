@@ -64,8 +64,9 @@ struct layer_item {
 	uint64_t cas;	     /* the server's own, where has_cas */
 	int64_t deadline_ns; /* of clock.h, when the value ends as far as the layer knows, or
 				CLOCK_NEVER */
-	bool stays_below;    /* of a LAYER_DEEP hit: it must not be put back into the authority */
-	uint64_t origin;     /* of one that may be: the deep layer's, for may_stay */
+	bool spared;	  /* the deep layer's: it was not asked for there, being known not to be */
+	bool stays_below; /* of a LAYER_DEEP hit: it must not be put back into the authority */
+	uint64_t origin;  /* of one that may be: the deep layer's, for may_stay */
 };
 
 /*
@@ -87,9 +88,10 @@ struct layer_batch {
 	bool want_cas; /* an answer without the server's own CAS id is none */
 	bool probe;    /* only whether it is there: no value need come, nothing is filled */
 	struct layer_allocator allocator;
-	void *program;	   /* what the authority needs; nobody else looks at it */
-	uint8_t at;	   /* tower.c: where the walk stands */
-	bool timed;	   /* tower.c: this walk's latencies are kept */
+	bool spared;   /* set by a layer that knew without asking its server: no latency of that */
+	void *program; /* what the authority needs; nobody else looks at it */
+	uint8_t at;    /* tower.c: where the walk stands */
+	bool timed;    /* tower.c: this walk's latencies are kept */
 	int64_t submit_ns; /* tower.c: what submit() took, where it is timed */
 };
 

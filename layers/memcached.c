@@ -381,10 +381,32 @@ static bool is_absent(const struct layer_write *write, memcached_return_t rc)
 	return rc == MEMCACHED_NOTFOUND || (rc == MEMCACHED_NOTSTORED && write->verb != LAYER_ADD);
 }
 
+static bool is_count(const struct layer_write *write)
+{
+	return write->verb == LAYER_INCREMENT || write->verb == LAYER_DECREMENT;
+}
+
+/* Counting what is no number changes nothing; other errors of the client's may be of anything. */
+static bool is_no_number(const struct memcached_call *call)
+{
+	const char *message = call->rc == MEMCACHED_CLIENT_ERROR
+				      ? memcached_real.memcached_last_error_message(call->handle)
+				      : NULL;
+
+	return message && strstr(message, "non-numeric");
+}
+
+static enum layer_outcome outcome_of(const struct layer_write *write,
+				     const struct memcached_call *call)
+{
+	return is_count(write) && is_no_number(call) ? LAYER_REFUSED
+						     : memcached_outcome(call->handle, call->rc);
+}
+
 /* The call once, with the counter where we can read it. */
 static void perform_once(struct layer_write *write, struct memcached_call *call)
 {
-	bool counts = write->verb == LAYER_INCREMENT || write->verb == LAYER_DECREMENT;
+	bool counts = is_count(write);
 	uint64_t *counter = call->counter;
 	time_t expiration = call->expiration;
 
@@ -414,7 +436,7 @@ static void memcached_write(struct layer *layer, struct layer_write *write)
 		call->expiration = (time_t)write->exptime;
 	}
 	perform_once(write, call);
-	write->outcome = memcached_outcome(call->handle, call->rc);
+	write->outcome = outcome_of(write, call);
 	write->absent = write->outcome == LAYER_REFUSED && is_absent(write, call->rc);
 	if (write->outcome == LAYER_DONE && write->verb <= LAYER_CAS) {
 		counter_add(&(*layer->counters)->fills, 1);

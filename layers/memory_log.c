@@ -102,6 +102,11 @@ void memory_log_pass(struct memory_log *log, uint64_t size)
 	atomic_thread_fence(memory_order_release);
 }
 
+void memory_log_pass_all(struct memory_log *log)
+{
+	memory_log_pass(log, log->tail - atomic_load_explicit(&log->head, memory_order_relaxed));
+}
+
 /* From one place to another, whole pages; they may lie on both sides of the ring's end. */
 static void give_back(const struct memory_log *log, uint64_t from, uint64_t to)
 {
@@ -119,11 +124,27 @@ static uint64_t round_down(uint64_t n, uint64_t unit)
 	return n & ~(unit - 1);
 }
 
+static uint64_t round_up(uint64_t n, uint64_t unit)
+{
+	return round_down(n + unit - 1, unit);
+}
+
+/* What is in memory behind the hole's own head. */
+static void give_hole_back(struct memory_log *log)
+{
+	uint64_t from = round_up((log->hole & log->mask) + MEMORY_UNIT, log->page);
+
+	if (from < log->reach) {
+		pages_release(log->ring + from, round_up(log->reach, log->page) - from);
+		log->reach = from;
+	}
+}
+
 /* What the last huge page holds beyond the tail goes back; more of them will not come. */
 static void leave_huge_pages(struct memory_log *log, uint64_t page)
 {
-	uint64_t from = round_down(log->tail + page - 1, page);
-	uint64_t to = round_down(log->tail + PAGES_HUGE_BYTES - 1, PAGES_HUGE_BYTES);
+	uint64_t from = round_up(log->tail, page);
+	uint64_t to = round_up(log->tail, PAGES_HUGE_BYTES);
 	uint64_t end = round_down(atomic_load_explicit(&log->head, memory_order_relaxed), page) +
 		       log->mask + 1;
 
@@ -132,6 +153,11 @@ static void leave_huge_pages(struct memory_log *log, uint64_t page)
 	to = to < end ? to : end;
 	if (from < to) {
 		give_back(log, from, to);
+	}
+	/* And of the one in which the hole begins, unless the tail has come there again. */
+	if (log->hole_end && log->tail <= log->hole + log->mask + 1) {
+		log->reach = log->mask + 1;
+		give_hole_back(log);
 	}
 }
 
@@ -153,18 +179,47 @@ void memory_log_limit(struct memory_log *log, uint64_t limit)
  * all of it, and the pages behind the head must go.  Those a whole ring behind
  * the tail are in use again.
  */
-void memory_log_release(struct memory_log *log)
+void memory_log_release(struct memory_log *log, uint64_t spare)
 {
 	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
 	uint64_t to = round_down(head, log->page);
-	uint64_t oldest = round_down(log->tail - (log->mask + 1) + log->page - 1, log->page);
+	uint64_t oldest = round_up(log->tail - (log->mask + 1), log->page);
+	uint64_t soon = memory_log_used(log) / MEMORY_GROW_PART;
+	uint64_t kept;
 
 	if (log->released < oldest) {
 		log->released = oldest;
 	}
-	if (log->released + log->piece <= to) {
+	if (log->released >= to) {
+		return;
+	}
+	kept = to - log->released;
+	if (log->released < log->hole_end && log->hole_end <= to) {
+		kept -= log->hole_end - (log->hole < log->released ? log->released : log->hole);
+	}
+	if (kept >= log->piece + (soon < spare ? soon : spare)) {
 		give_back(log, log->released, to);
 		log->released = to;
+	}
+}
+
+void memory_log_turn(struct memory_log *log, uint64_t size, uint64_t spare)
+{
+	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
+	uint64_t room = head & log->mask;
+	uint64_t left = to_the_end(log);
+	bool is_one_piece = ((head ^ log->tail) & ~log->mask) == 0;
+	bool is_all = room >= spare;
+
+	if (is_one_piece && room >= size && room >= log->piece / 2 &&
+	    (is_all || room >= (log->tail - head) / MEMORY_GROW_PART) &&
+	    left / MEMORY_UNIT < MEMORY_VALUE_LIMIT) {
+		memory_log_void(log, log->tail, left);
+		log->hole = log->tail;
+		log->hole_end = log->tail + left;
+		log->may_grow = !is_all;
+		log->tail = log->hole_end;
+		give_hole_back(log);
 	}
 }
 
@@ -179,6 +234,9 @@ uint64_t memory_log_put(struct memory_log *log, uint64_t size)
 	}
 	place = log->tail;
 	log->tail += size;
+	if (log->reach < (place & log->mask) + size) {
+		log->reach = (place & log->mask) + size;
+	}
 	atomic_store_explicit(&log->next, log->tail, memory_order_relaxed);
 	return place;
 }
@@ -189,4 +247,7 @@ void memory_log_clear(struct memory_log *log)
 	atomic_thread_fence(memory_order_release);
 	pages_release(log->ring, log->mask + 1);
 	log->released = round_down(log->tail, log->page);
+	log->hole = 0;
+	log->hole_end = 0;
+	log->reach = 0;
 }

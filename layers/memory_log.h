@@ -6,7 +6,9 @@
  * So there is no fragmentation, and a budget holds to the byte, but for pages behind
  * the head that have not been given back yet.  Places are 64-bit counts of bytes
  * since the beginning; the ring is a power of two of address space; how much of it
- * is in use at once is the caller's to bound.
+ * is in use at once is the caller's to bound.  Where that is less than the ring, the log can
+ * begin anew at the ring's beginning before it has come to its end (memory_log_turn()), so that
+ * it stays in pages that it has.
  *
  * An entry is never changed after it was put, but that it becomes a filler when it is
  * not wanted any more: one store, and all but its size stays readable.  A reader without a lock
@@ -28,7 +30,8 @@
 enum memory_kind {
 	MEMORY_ENTRY,
 	MEMORY_ENTRY_WITH_CAS,
-	MEMORY_FILLER, /* up to the ring's end, as an entry lies in one piece; or what was one */
+	MEMORY_FILLER, /* up to the ring's end, as an entry lies in one piece; or what was one;
+			* or the hole */
 };
 
 /* A deadline is kept up to so many nanoseconds early, and a key's size in its lowest bits. */
@@ -36,6 +39,9 @@ enum memory_kind {
 
 /* Behind the head so large a part of the limit may be kept until it is given back. */
 #define MEMORY_RELEASE_PART 128
+
+/* A log that may grow begins anew where so large a part of what it holds is free before it. */
+#define MEMORY_GROW_PART 4
 
 /* What is kept of pages that are not in use counts up to so large a part of the budget. */
 #define MEMORY_SLACK_PART 16
@@ -140,10 +146,19 @@ struct memory_log {
 	uint64_t released; /* pages before it have been given back; a multiple of page */
 	uint64_t page;
 	uint64_t piece; /* so much goes back at a time */
-	/* The tail, for who only wants to fetch it; makes the size one by which shifting finds a
-	 * log. */
+	/* The tail, for who only wants to fetch it. */
 	_Atomic uint64_t next;
+	/* The ring's last part that was left out when the log began anew before it: the hole is
+	 * a filler that takes no memory.  None: both 0. */
+	uint64_t hole;
+	uint64_t hole_end;
+	bool may_grow;	/* it began anew though the budget had room for more */
+	uint64_t reach; /* no page of the ring from this byte on is in memory */
+	uint64_t padding[4];
 };
+
+_Static_assert((sizeof(struct memory_log) & (sizeof(struct memory_log) - 1)) == 0,
+	       "a log is found by shifting");
 
 #define MEMORY_LINE 64 /* of the processor's cache */
 
@@ -199,7 +214,9 @@ static inline void memory_log_expect(const struct memory_log *log)
 /* Bytes in use, what is dead included. */
 static inline uint64_t memory_log_used(const struct memory_log *log)
 {
-	return log->tail - atomic_load_explicit(&log->head, memory_order_relaxed);
+	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
+
+	return log->tail - head - (head <= log->hole ? log->hole_end - log->hole : 0);
 }
 
 /* The head of what lies at a place, and its bytes, head included: an entry or a filler. */
@@ -212,21 +229,64 @@ void memory_log_void(struct memory_log *log, uint64_t place, uint64_t size);
 uint64_t memory_log_needs(const struct memory_log *log, uint64_t size);
 
 /*
+ * Whether so many bytes that it needs are free in the ring.  Where the log has begun anew, the
+ * ring may have less room than the budget, until the head has come around, too.
+ */
+static inline bool memory_log_has_room(const struct memory_log *log, uint64_t needs)
+{
+	return log->tail + needs - atomic_load_explicit(&log->head, memory_order_relaxed) <=
+	       log->mask + 1;
+}
+
+/*
+ * Begins anew at the ring's beginning where there is room for `size` bytes in pages that the head
+ * has left.  Without, new pages would be asked for at the tail and others given back at the
+ * head all the time, which costs more than all else.
+ *
+ * If that room is all that the budget has (`spare`), nothing else is needed.  Where the budget has
+ * more, there has to be as much as the log may grow by until its head has come around:
+ * memory_log_must_hurry() tells when the head has to be helped.
+ */
+void memory_log_turn(struct memory_log *log, uint64_t size, uint64_t spare);
+
+/*
+ * Whether entries should go from the head to the tail before `needs` bytes are put: if the log
+ * went on growing, its tail would come to its head before that has come around.
+ */
+static inline bool memory_log_must_hurry(const struct memory_log *log, uint64_t needs)
+{
+	uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
+	uint64_t left = log->mask + 1 - (log->tail - head);
+
+	return log->may_grow && head <= log->hole &&
+	       (left < needs || (left - needs) * MEMORY_GROW_PART < log->hole - head);
+}
+
+/*
  * Gives the oldest entry up; its bytes can still be read under the lock until
  * memory_log_put() or memory_log_release().
  */
 void memory_log_pass(struct memory_log *log, uint64_t size);
 
-/* Gives memory behind the head back, where there is a piece of it. */
-void memory_log_release(struct memory_log *log);
+/* Gives all entries up. */
+void memory_log_pass_all(struct memory_log *log);
+
+/*
+ * Gives memory behind the head back, where there is more than a piece of it and than the log will
+ * need soon; `spare` bytes may be kept for that.
+ */
+void memory_log_release(struct memory_log *log, uint64_t spare);
 
 /* How much behind the head may be kept: for so many bytes in use at most. */
 void memory_log_limit(struct memory_log *log, uint64_t limit);
 
-/* The most that is kept beyond what is in use. */
-static inline uint64_t memory_log_slack(const struct memory_log *log)
+/*
+ * The most that is kept beyond what is in use: a piece, and of pages at head and tail; and at the
+ * hole, of a log that turns.
+ */
+static inline uint64_t memory_log_slack(const struct memory_log *log, bool turns)
 {
-	return log->piece + 2 * log->page;
+	return log->piece + (turns ? 3 : 2) * log->page;
 }
 
 /*

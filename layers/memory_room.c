@@ -38,20 +38,40 @@ struct moves {
 	uint64_t n_bytes;
 };
 
+/* Of several logs none does: each may have to grow at the others' cost. */
+static bool turns(const struct layer *layer)
+{
+	return layer->policy.n_queues == 1;
+}
+
 /*
  * What all logs together keep of pages that are not in use; not counted in
  * budgets of a few pages.
  */
 static uint64_t slack(const struct layer *layer)
 {
-	uint64_t all = memory_log_slack(&layer->logs[0]) * layer->policy.n_queues;
+	uint64_t all = memory_log_slack(&layer->logs[0], turns(layer)) * layer->policy.n_queues;
 
 	return all > layer->max_bytes / MEMORY_SLACK_PART ? 0 : all;
 }
 
+/* What counts against the budget. */
+static uint64_t charged_bytes(const struct layer *layer)
+{
+	return memory_held_locked(layer) + slack(layer);
+}
+
+/* What the budget has room for yet. */
+static uint64_t spare_bytes(const struct layer *layer)
+{
+	uint64_t charged = charged_bytes(layer);
+
+	return charged < layer->max_bytes ? layer->max_bytes - charged : 0;
+}
+
 static bool over_bytes(const struct layer *layer, uint64_t more)
 {
-	return memory_held_locked(layer) + more + slack(layer) > layer->max_bytes;
+	return charged_bytes(layer) + more > layer->max_bytes;
 }
 
 static bool over_items(const struct layer *layer, uint64_t more)
@@ -68,10 +88,17 @@ uint64_t memory_size_max(const struct layer *layer)
 	return most / 2;
 }
 
+/* Whether there is no room for so many bytes at the tail of a log. */
+static bool is_full(const struct layer *layer, const struct memory_log *log, uint64_t size)
+{
+	uint64_t needs = memory_log_needs(log, size);
+
+	return over_bytes(layer, needs) || !memory_log_has_room(log, needs);
+}
+
 /*
  * Moves an entry that its log's head has passed to the tail of a queue.  What is
- * written lies in front of it: there is room for a filler and the entry in the
- * budget, which is no more than the ring.
+ * written lies in front of it.
  */
 static bool move_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t place, uint64_t size,
 			const struct policy_value *as, int64_t deadline_ns)
@@ -81,7 +108,7 @@ static bool move_locked(struct layer *layer, _Atomic uint64_t *at, uint64_t plac
 	struct memory_log *log = &layer->logs[as->queue];
 	uint64_t to;
 
-	if (over_bytes(layer, memory_log_needs(log, size))) {
+	if (is_full(layer, log, size)) {
 		return false;
 	}
 	to = memory_log_put(log, size);
@@ -175,33 +202,57 @@ static bool is_empty(const struct layer *layer)
 
 static void release_locked(struct layer *layer)
 {
+	uint64_t spare = turns(layer) ? spare_bytes(layer) : 0;
+
 	for (unsigned queue = 0; queue < layer->policy.n_queues; queue++) {
-		memory_log_release(&layer->logs[queue]);
+		memory_log_release(&layer->logs[queue], spare);
 	}
 }
 
+/* Of what goes so that there is room, the dead do first: by moving the living. */
 static void evict_one_locked(struct layer *layer, struct moves *moves, int64_t now)
 {
 	unsigned victim = victim_locked(layer);
-	bool crowded = !over_items(layer, 1) && dead_bytes(layer, victim) * DEAD_PART >
-							memory_log_used(&layer->logs[victim]);
+	const struct memory_log *log = &layer->logs[victim];
+	bool crowded = !over_items(layer, 1) &&
+		       dead_bytes(layer, victim) * DEAD_PART > memory_log_used(log);
 
 	pass_locked(layer, victim, crowded, moves, now);
+}
+
+/*
+ * Where it may become the ring that has no room, while the budget has, the head is brought around
+ * in time; that moves MEMORY_GROW_PART times as much as is put.
+ */
+static void come_around_locked(struct layer *layer, unsigned queue, uint64_t size, int64_t now)
+{
+	struct memory_log *log = &layer->logs[queue];
+	uint64_t needs = memory_log_needs(log, size);
+
+	while (memory_log_must_hurry(log, needs) && !over_bytes(layer, needs)) {
+		struct moves one = { 1, UINT64_MAX };
+
+		pass_locked(layer, queue, true, &one, now);
+		needs = memory_log_needs(log, size);
+	}
 }
 
 void memory_make_room_locked(struct layer *layer, unsigned queue, uint64_t size, int64_t now)
 {
 	struct moves moves = { POLICY_MOVES_MAX, size > MOVE_BYTES_MAX ? size : MOVE_BYTES_MAX };
+	struct memory_log *log = &layer->logs[queue];
 	bool any = false;
 
-	while ((over_items(layer, 1) ||
-		over_bytes(layer, memory_log_needs(&layer->logs[queue], size))) &&
-	       !is_empty(layer)) {
+	come_around_locked(layer, queue, size, now);
+	while ((over_items(layer, 1) || is_full(layer, log, size)) && !is_empty(layer)) {
 		evict_one_locked(layer, &moves, now);
 		any = true;
 	}
 	if (any) {
 		release_locked(layer);
+	}
+	if (turns(layer)) {
+		memory_log_turn(log, size, spare_bytes(layer));
 	}
 }
 
@@ -345,8 +396,7 @@ static void compact_locked(struct layer *layer, unsigned queue, int64_t now)
 	uint64_t end = log->tail + TIDY_BYTES;
 
 	if (layer->n_queued[queue] == 0 && memory_log_used(log)) {
-		memory_log_pass(log, memory_log_used(log));
-		memory_log_release(log);
+		memory_log_pass_all(log);
 	}
 	for (unsigned i = 0; i < TIDY_ENTRIES && log->tail < end &&
 			     dead_bytes(layer, queue) * DEAD_PART_TIDY > memory_log_used(log);

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "layers/redis_absent.h"
+#include "layers/redis_filter.h"
 #include "layers/redis_read.h"
 #include "layers/redis_session.h"
 #include "layers/redis_url.h"
@@ -182,6 +183,11 @@ size_t redis_shared_bytes(void)
 	return sizeof(struct redis_shared);
 }
 
+size_t redis_filter_bytes(void)
+{
+	return sizeof(struct redis_filter);
+}
+
 struct layer *redis_open(const struct redis_options *options, void *shared,
 			 struct layer_counters **counters, const char **ret_why)
 {
@@ -199,6 +205,7 @@ struct layer *redis_open(const struct redis_options *options, void *shared,
 	memcpy(layer->store.name_space, options->name_space, strlen(options->name_space) + 1);
 	layer->store.version = options->version;
 	layer->shared = shared;
+	redis_filter_may_live(options->filter, options->ttl_ns);
 	layer->places.seen = options->seen;
 	layer->places.shared = layer->shared;
 	layer->places.domain =

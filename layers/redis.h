@@ -42,6 +42,7 @@
 #include "layers/layer.h"
 
 struct redis_shared; /* redis_shared.h */
+struct redis_filter; /* redis_filter.h */
 
 /* The Redis of a domain, for onlookers. */
 struct redis_seen {
@@ -73,6 +74,8 @@ struct redis_options {
 	bool looks_on;		 /* begins and changes no generation; for reading only */
 	uint64_t heard_ms;	 /* how long a domain that says nothing is minded; 0: the default */
 	const char *alias;	 /* redis_alias.h; NULL: none */
+	struct redis_filter *filter; /* redis_filter_bytes() of the domain, zero at first; borrowed;
+				      * NULL: none of its processes has it */
 	bool outsider; /* not in the domain's table: reads and stores nothing, only marks */
 };
 
@@ -80,6 +83,12 @@ extern const struct layer_ops redis_ops;
 
 /* So many bytes that all processes of the domain share, zero at first. */
 size_t redis_shared_bytes(void);
+
+/* So many more, which need no memory before they are used. */
+size_t redis_filter_bytes(void);
+
+/* NULL, or why redis_open() would refuse the url or what it logs in with: a static sentence. */
+const char *redis_why_no_login(const struct redis_options *options);
 
 /*
  * NULL where the url is unusable (then *ret_why is a static sentence that says

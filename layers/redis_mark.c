@@ -1,6 +1,7 @@
 /* The mark of a write, and what it finds. */
 #include "base/clock.h"
 #include "base/fault.h"
+#include "layers/redis_filter.h"
 #include "layers/redis_write.h"
 
 /* A mark is repeated where the generation changed, and where there was no room. */
@@ -171,6 +172,7 @@ static void build_mark(struct redis_write *at, const struct layer_write *write, 
 	struct redis_asked asked = { REDIS_NOT_ASKED, REDIS_NOT_ASKED, REDIS_NOT_ASKED };
 	uint8_t n = 0;
 
+	redis_filter_note(at->session.layer->options.filter, write->key.hash);
 	if (at->several) {
 		asked.place = n++;
 		redis_place_ask(at->place, wire);

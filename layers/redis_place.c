@@ -9,6 +9,7 @@
 #include "base/digits.h"
 #include "base/hash.h"
 #include "base/quiet.h"
+#include "layers/redis_absent.h"
 #include "layers/redis_alias.h"
 #include "layers/redis_record.h"
 
@@ -157,14 +158,35 @@ static void say_several(const struct redis_place *place, bool several)
 	}
 }
 
-static void note(struct redis_place *place, const struct redis_generation *generation)
+/* Who writes has not changed since the number began; a change of that has a later time. */
+static bool is_ours_alone(const struct redis_place *place,
+			  const struct redis_generation *generation)
+{
+	return redis_place_rule(place, generation) == REDIS_RULE_ONE &&
+	       generation->since_ms == generation->began_ms;
+}
+
+/* Threads may come with their answers in another order than they were given. */
+static void note_heard(struct redis_place *place, int64_t asked_ns, bool is_ours)
+{
+	raise_to(&place->heard, (uint64_t)asked_ns << 1 | is_ours);
+}
+
+static int64_t heard_ns(const struct redis_place *place)
+{
+	return (int64_t)(atomic_load(&place->heard) >> 1);
+}
+
+/* What stands there, asked for at asked_ns or later. */
+static void note(struct redis_place *place, const struct redis_generation *generation,
+		 int64_t asked_ns)
 {
 	enum redis_rule rule = redis_place_rule(place, generation);
 	/* Who looks on is another domain than it looks at. */
 	bool several = place->places->looks_on ? generation->domain == REDIS_SEVERAL
 					       : rule != REDIS_RULE_ONE;
 
-	atomic_store_explicit(&place->heard_ns, clock_boot_ns(), memory_order_relaxed);
+	note_heard(place, asked_ns, is_ours_alone(place, generation));
 	if (atomic_load_explicit(&place->number, memory_order_relaxed) == generation->number &&
 	    atomic_load_explicit(&place->rule, memory_order_relaxed) == rule) {
 		return;
@@ -192,9 +214,10 @@ enum redis_place_answer redis_place_compare(struct redis_place *place,
 		return REDIS_PLACE_NONSENSE;
 	}
 	if (is_in_force(place, ret)) {
-		note(place, ret);
+		note(place, ret, connection->taken_ns);
 		return ret->number == assumed ? REDIS_PLACE_SAME : REDIS_PLACE_OTHER;
 	}
+	note_heard(place, connection->taken_ns, false);
 	atomic_store(&place->number, 0);
 	return REDIS_PLACE_OTHER;
 }
@@ -209,11 +232,18 @@ bool redis_place_is_number(const struct redis_wire_reply *reply, uint64_t number
 	       memcmp(reply->bytes, text, (size_t)(end - text)) == 0;
 }
 
+bool redis_place_is_ours(const struct redis_place *place)
+{
+	uint64_t heard = atomic_load(&place->heard);
+
+	return (heard & 1) && clock_boot_ns() - (int64_t)(heard >> 1) <= REDIS_ABSENT_NS;
+}
+
 bool redis_place_is_forgotten(const struct redis_place *place)
 {
 	int64_t most_ns = (int64_t)place->places->heard_ms * (CLOCK_NS_PER_MS / 2);
 
-	return clock_boot_ns() - atomic_load(&place->heard_ns) > most_ns;
+	return clock_boot_ns() - heard_ns(place) > most_ns;
 }
 
 /* --- changing it --- */
@@ -327,7 +357,7 @@ enum redis_wire_status redis_place_learn(struct redis_place *place,
 			     (learning == REDIS_LEARN_TO_RENEW && change.found.number <= before);
 
 		if (suits(place, &change.found, learning, before)) {
-			note(place, &change.found);
+			note(place, &change.found, connection->taken_ns);
 			if (change.found.number > before) {
 				redis_server_cleaned(place->server, unclean);
 			}
@@ -396,7 +426,7 @@ enum redis_wire_status redis_place_attend(struct redis_place *place,
 	build_attendance(place, connection, &change.found);
 	status = redis_wire_exchange(connection->wire, take_change, &change, deadline_ns);
 	if (status == REDIS_WIRE_OK && is_in_force(place, &change.found)) {
-		note(place, &change.found);
+		note(place, &change.found, connection->taken_ns);
 		atomic_store(&place->server->attended_ns, now);
 	}
 	return status;

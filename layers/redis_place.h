@@ -65,7 +65,9 @@ struct redis_place {
 	struct redis_server *server; /* NULL: the domain has no room for it; never readable */
 	_Atomic uint64_t number;     /* the generation as last seen; 0: not known */
 	_Atomic uint32_t rule;	     /* with it, as last seen: enum redis_rule */
-	_Atomic int64_t heard_ns;    /* when that was, by clock_boot_ns() */
+	/* When it was asked for, by clock_boot_ns(), and in the lowest bit whether no other domain
+	 * had ever written under that number.  Only grows. */
+	_Atomic uint64_t heard;
 	uint64_t hash;
 	size_t n_prefix;
 	char prefix[]; /* <namespace><version>:{<server>}: */
@@ -135,6 +137,12 @@ enum redis_rule redis_place_rule(const struct redis_place *place,
 
 /* Whether that answer, of a replica, names this number. */
 bool redis_place_is_number(const struct redis_wire_reply *reply, uint64_t number);
+
+/*
+ * Whether everything that lies there now was written by this domain: as it was heard no longer ago
+ * than what others write may go unnoticed (REDIS_ABSENT_NS).
+ */
+bool redis_place_is_ours(const struct redis_place *place);
 
 /* Whether what is known of the generation is too old to be assumed. */
 bool redis_place_is_forgotten(const struct redis_place *place);

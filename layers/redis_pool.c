@@ -14,6 +14,7 @@
 #include "layers/envelope.h"
 #include "layers/probes.h"
 #include "layers/redis_address.h"
+#include "layers/redis_greeting.h"
 #include "layers/redis_record.h"
 #include "layers/redis_url.h"
 
@@ -60,6 +61,15 @@ static const char *parse_url(const struct redis_options *options, struct redis_u
 	if (why == NULL && *ret_url->user && !*ret_url->password) {
 		why = "the url names a user, but there is no password";
 	}
+	return why;
+}
+
+const char *redis_why_no_login(const struct redis_options *options)
+{
+	struct redis_url url;
+	const char *why = parse_url(options, &url);
+
+	explicit_bzero(&url, sizeof(url));
 	return why;
 }
 
@@ -175,6 +185,7 @@ static struct redis_connection *reserve(struct redis_pool *pool, bool wait, int6
 		found->in_use = true;
 		atomic_store_explicit(&found->user, &self, memory_order_relaxed);
 		found->lease++;
+		found->taken_ns = clock_boot_ns();
 	}
 	lock_release(&pool->lock);
 	return found;
@@ -185,6 +196,7 @@ static void release(struct redis_pool *pool, struct redis_connection *connection
 	int cancel_state = connection->cancel_state;
 
 	lock_take(&pool->lock);
+	connection->is_cut = false;
 	connection->in_use = false;
 	atomic_store_explicit(&connection->user, NULL, memory_order_relaxed);
 	pthread_cond_signal(&pool->freed);
@@ -193,10 +205,9 @@ static void release(struct redis_pool *pool, struct redis_connection *connection
 }
 
 static void log_failure(const struct redis_pool *pool, enum redis_wire_status status,
-			const struct redis_wire *wire)
+			const char *error)
 {
 	const struct redis_url *url = &pool->url;
-	const char *error = wire ? redis_wire_error(wire) : "";
 
 	log_line(LOG_LEVEL_WARN, "redis: %s%s%s %s%s%s%s; asked again every %lld ms",
 		 url->is_unix ? url->path : url->host, url->is_unix ? "" : ":", url->port,
@@ -212,8 +223,8 @@ static void say_open(const struct redis_pool *pool, bool open)
 	probe_breaker(open);
 }
 
-static void failed(struct redis_pool *pool, enum redis_wire_status status,
-		   const struct redis_wire *wire)
+/* `error` says more, or is empty. */
+static void failed(struct redis_pool *pool, enum redis_wire_status status, const char *error)
 {
 	counter_add(&(*pool->counters)->errors, 1);
 	if (status == REDIS_WIRE_TIMEOUT) {
@@ -221,170 +232,17 @@ static void failed(struct redis_pool *pool, enum redis_wire_status status,
 	}
 	if (redis_breaker_failed(&pool->breaker, status != REDIS_WIRE_TIMEOUT)) {
 		say_open(pool, true);
-		log_failure(pool, status, wire);
+		log_failure(pool, status, error);
 	}
 }
 
-/* What a new connection is told, and answers: first it names itself, then this. */
-enum greeting_command { GREET_SERVER, GREET_REPLICATION, GREET_MEMORY, GREET_SCRIPTS };
-
-struct greeting {
-	size_t first; /* command of GREET_SERVER */
-	struct redis_connection *connection;
-};
-
-/* The beginning of a field's value, an id in hexadecimal. */
-static bool read_id(const struct redis_wire_reply *info, const char *field, char *ret_id)
+static void end_badly(struct redis_pool *pool, struct redis_connection *connection,
+		      enum redis_wire_status status, const char *error)
 {
-	const char *at = memmem(info->bytes, info->n, field, strlen(field));
-	const char *end = info->bytes + info->n;
-
-	if (at == NULL || end - at < (ptrdiff_t)(strlen(field) + REDIS_ID_MAX - 1)) {
-		return false;
+	if (!connection->is_cut) {
+		failed(pool, status, error);
 	}
-	at += strlen(field);
-	for (unsigned i = 0; i + 1 < REDIS_ID_MAX; i++) {
-		bool is_hex = (at[i] >= '0' && at[i] <= '9') || (at[i] >= 'a' && at[i] <= 'f');
-
-		if (!is_hex) {
-			return false;
-		}
-	}
-	memcpy(ret_id, at, REDIS_ID_MAX - 1);
-	ret_id[REDIS_ID_MAX - 1] = '\0';
-	return true;
-}
-
-static void read_policy(struct redis_connection *connection, const struct redis_wire_reply *info)
-{
-	static const char field[] = "\nmaxmemory_policy:";
-	static const char *const good[] = { "noeviction\r", "allkeys-lru\r", "volatile-lru\r" };
-	const char *at = memmem(info->bytes, info->n, field, strlen(field));
-	size_t n_left = at ? info->n - (size_t)(at - info->bytes) - strlen(field) : 0;
-
-	connection->keeps_marks = false;
-	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
-		connection->keeps_marks |=
-			n_left >= strlen(good[i]) &&
-			memcmp(at + strlen(field), good[i], strlen(good[i])) == 0;
-	}
-}
-
-static bool take_greeting(void *owner, const struct redis_wire_reply *reply)
-{
-	struct greeting *greeting = owner;
-	struct redis_connection *connection = greeting->connection;
-	struct redis_identity *identity = &connection->identity;
-
-	if (reply->command < greeting->first) {
-		return reply->type == REDIS_WIRE_STATUS && !reply->is_element;
-	}
-	if (reply->command >= greeting->first + GREET_SCRIPTS) {
-		size_t script = reply->command - greeting->first - GREET_SCRIPTS;
-
-		return redis_scripts_take(&connection->scripts, (enum redis_script)script, reply);
-	}
-	if (reply->type != REDIS_WIRE_STRING || reply->is_element) {
-		return false;
-	}
-	if (reply->command == greeting->first + GREET_MEMORY) {
-		read_policy(connection, reply);
-		return true;
-	}
-	return reply->command == greeting->first
-		       ? read_id(reply, "\nrun_id:", identity->run)
-		       : read_id(reply, "\nmaster_replid:", identity->replication);
-}
-
-static void ask_info(struct redis_wire *wire, const char *section)
-{
-	redis_wire_command(wire, 2);
-	redis_wire_text(wire, "INFO");
-	redis_wire_text(wire, section);
-}
-
-static enum redis_wire_status greet(const struct redis_pool *pool,
-				    struct redis_connection *connection, int64_t deadline_ns)
-{
-	const struct redis_url *url = &pool->url;
-	struct redis_wire *wire = connection->wire;
-	struct greeting greeting = { .connection = connection };
-	enum redis_wire_status status;
-
-	if (*url->password) {
-		redis_wire_command(wire, *url->user ? 3 : 2);
-		redis_wire_text(wire, "AUTH");
-		if (*url->user) {
-			redis_wire_text(wire, url->user);
-		}
-		redis_wire_text(wire, url->password);
-		greeting.first++;
-	}
-	if (url->db) {
-		redis_wire_command(wire, 2);
-		redis_wire_text(wire, "SELECT");
-		redis_wire_number(wire, url->db);
-		greeting.first++;
-	}
-	ask_info(wire, "server");
-	ask_info(wire, "replication");
-	ask_info(wire, "memory");
-	redis_scripts_load(wire);
-	status = redis_wire_exchange(wire, take_greeting, &greeting, deadline_ns);
-	connection->identity.db = url->db;
-	connection->knows_scripts = status == REDIS_WIRE_OK;
-	connection->checked_ns = clock_now_ns();
-	return status;
-}
-
-static bool take_scripts(void *owner, const struct redis_wire_reply *reply)
-{
-	struct redis_connection *connection = owner;
-
-	return redis_scripts_take(&connection->scripts, (enum redis_script)reply->command, reply);
-}
-
-static bool take_check(void *owner, const struct redis_wire_reply *reply)
-{
-	struct redis_connection *connection = owner;
-	char id[REDIS_ID_MAX];
-
-	if (reply->command == 1 && reply->type == REDIS_WIRE_STRING && !reply->is_element) {
-		read_policy(connection, reply);
-		return true;
-	}
-	return reply->type == REDIS_WIRE_STRING && !reply->is_element &&
-	       read_id(reply, "\nmaster_replid:", id) &&
-	       strcmp(id, connection->identity.replication) == 0;
-}
-
-/* Whether a connection that was idle is what it was; seldom asks Redis itself. */
-static bool is_what_it_was(struct redis_connection *connection, int64_t deadline_ns)
-{
-	struct redis_wire *wire = connection->wire;
-	int64_t now = clock_now_ns();
-
-	if (!redis_wire_is_usable(wire)) {
-		return false;
-	}
-	if (!connection->knows_scripts) {
-		redis_scripts_load(wire);
-		if (redis_wire_exchange(wire, take_scripts, connection, deadline_ns) !=
-		    REDIS_WIRE_OK) {
-			return false;
-		}
-		connection->knows_scripts = true;
-	}
-	if (now - connection->checked_ns >= REDIS_CHECK_NS) {
-		ask_info(wire, "replication");
-		ask_info(wire, "memory");
-		if (redis_wire_exchange(wire, take_check, connection, deadline_ns) !=
-		    REDIS_WIRE_OK) {
-			return false;
-		}
-		connection->checked_ns = now;
-	}
-	return true;
+	disconnect(connection);
 }
 
 static struct redis_addresses *addresses_of(struct redis_pool *pool)
@@ -404,13 +262,15 @@ static struct redis_addresses *addresses_of(struct redis_pool *pool)
 	return found;
 }
 
+/* *ret_why says why nobody was reached, or is empty. */
 static enum redis_wire_status reach(struct redis_pool *pool, struct redis_wire **ret_wire,
-				    int64_t deadline_ns)
+				    int64_t deadline_ns, const char **ret_why)
 {
 	const struct redis_addresses *addresses = addresses_of(pool);
 	unsigned first = atomic_load_explicit(&pool->best, memory_order_relaxed);
 	enum redis_wire_status status = REDIS_WIRE_UNREACHABLE;
 
+	*ret_why = addresses ? "" : "its name has no address";
 	for (unsigned i = 0; addresses && i < addresses->n && status != REDIS_WIRE_OK; i++) {
 		unsigned at = (first + i) % addresses->n;
 
@@ -419,6 +279,10 @@ static enum redis_wire_status reach(struct redis_pool *pool, struct redis_wire *
 			addresses->list[at].n_socket, pool->max_reply_bytes, deadline_ns);
 		if (status == REDIS_WIRE_OK) {
 			atomic_store_explicit(&pool->best, at, memory_order_relaxed);
+		} else {
+			const char *text = strerrordesc_np(errno);
+
+			*ret_why = status == REDIS_WIRE_UNREACHABLE && text ? text : "";
 		}
 	}
 	return status;
@@ -429,16 +293,21 @@ static bool connection_make(struct redis_pool *pool, struct redis_connection *co
 {
 	int64_t connect_ns = clock_now_ns() + pool->connect_timeout_ns;
 	struct redis_wire *wire = NULL;
+	const char *why;
 	enum redis_wire_status status =
-		reach(pool, &wire, connect_ns < deadline_ns ? connect_ns : deadline_ns);
+		reach(pool, &wire, connect_ns < deadline_ns ? connect_ns : deadline_ns, &why);
 
 	atomic_store(&connection->wire, wire);
+	if (connection->is_cut && wire) {
+		/* While it was connected: it is the parent's. */
+		redis_wire_drop(wire);
+		status = REDIS_WIRE_CLOSED;
+	}
 	if (status == REDIS_WIRE_OK) {
-		status = greet(pool, connection, deadline_ns);
+		status = redis_greet(connection, &pool->url, deadline_ns);
 	}
 	if (status != REDIS_WIRE_OK) {
-		failed(pool, status, wire);
-		disconnect(connection);
+		end_badly(pool, connection, status, wire ? redis_wire_error(wire) : why);
 	}
 	return status == REDIS_WIRE_OK;
 }
@@ -471,7 +340,7 @@ struct redis_connection *redis_pool_take(struct redis_pool *pool, bool wait, int
 	answer = redis_breaker_enter(&pool->breaker);
 	connection->is_probe = answer == REDIS_BREAKER_PROBE;
 	if (answer != REDIS_BREAKER_REST) {
-		if (connection->wire && !is_what_it_was(connection, deadline_ns)) {
+		if (connection->wire && !redis_is_what_it_was(connection, deadline_ns)) {
 			disconnect(connection);
 		}
 		if (connection->wire || connection_make(pool, connection, deadline_ns)) {
@@ -513,9 +382,8 @@ bool redis_pool_holds(const struct redis_connection *connection, uint64_t lease)
 void redis_pool_put(struct redis_pool *pool, struct redis_connection *connection,
 		    enum redis_wire_status status)
 {
-	if (status != REDIS_WIRE_OK) {
-		failed(pool, status, connection->wire);
-		disconnect(connection);
+	if (status != REDIS_WIRE_OK || connection->is_cut) {
+		end_badly(pool, connection, status, redis_wire_error(connection->wire));
 	} else {
 		if (strcmp(redis_wire_owed_error(connection->wire), "NOSCRIPT") == 0) {
 			connection->knows_scripts = false;
@@ -574,7 +442,16 @@ void redis_pool_child(struct redis_pool *pool)
 	pthread_cond_init(&pool->freed, NULL);
 	for (unsigned i = 0; i < pool->n_connections; i++) {
 		struct redis_connection *connection = &pool->connections[i];
+		struct redis_wire *wire = atomic_load(&connection->wire);
 
+		if (atomic_load_explicit(&connection->user, memory_order_relaxed) == &self) {
+			/* A handler forked inside our own call, which goes on behind it. */
+			connection->is_cut = true;
+			if (wire) {
+				redis_wire_drop(wire);
+			}
+			continue;
+		}
 		if (connection->in_use) {
 			forget(connection);
 		}

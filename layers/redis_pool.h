@@ -2,10 +2,7 @@
  * redis_pool.h - the process's connections to one Redis, and when to use them.
  *
  * At most max_connections, made when first needed and kept.  Each belongs to
- * one thread between take and put.  A new one has said who it is (AUTH), is in
- * its database (SELECT), knows which server it talks to (INFO) and has loaded the
- * scripts.  A connection cannot outlive its server, but the server can become a
- * replica and a master again: that is looked at once a second.
+ * one thread between take and put, and is then greeted and looked at (redis_greeting.h).
  *
  * The server's addresses are asked for once, by whoever connects first, and
  * kept: resolving a name has no deadline (use an address or a unix socket
@@ -31,9 +28,6 @@
 #include "layers/redis_shared.h"
 #include "layers/redis_wire.h"
 
-/* Longer than any that is meant for a program to be seen in. */
-#define REDIS_CHECK_NS CLOCK_NS_PER_S
-
 /* Redis takes no string above 512 MB. */
 #define REDIS_ITEM_BYTES_MAX ((UINT64_C(512) << 20) - 4096)
 
@@ -44,13 +38,15 @@ struct redis_connection {
 	struct redis_identity identity;
 	struct redis_generation heard; /* on it, the last time: mostly it is the same again */
 	struct redis_scripts scripts;
+	int64_t taken_ns;   /* by its user, by clock_boot_ns(): before anything was asked */
 	int64_t checked_ns; /* when the identity was last known to be right */
 	bool knows_scripts;
 	bool keeps_marks; /* by its eviction policy */
 	bool in_use;
 	bool is_probe;
-	int cancel_state;	    /* of the thread that uses it, before */
-	uint64_t lease;		    /* changes whenever it is taken; of its user */
+	bool is_cut;	  /* by a fork inside its user's call: that it ends says nothing of Redis */
+	int cancel_state; /* of the thread that uses it, before */
+	uint64_t lease;	  /* changes whenever it is taken; of its user */
 	_Atomic(const void *) user; /* that thread; relaxed, it looks for itself */
 };
 
@@ -98,9 +94,10 @@ void redis_pool_put(struct redis_pool *pool, struct redis_connection *connection
 void redis_pool_abandoned(struct redis_pool *pool);
 
 /*
- * Around a fork, as layer.h says.  A child knows no connection any more: those
- * that were idle are freed, those in use only closed, because nobody knows in
- * what state the fork found them.
+ * Around a fork, as layer.h says.  A child knows no connection any more: those that were
+ * idle are freed, those of other threads only closed, because nobody knows in what state the
+ * fork found them.  One that the forking thread itself uses, in a call that a handler has
+ * interrupted, is closed, and given back by that call.
  */
 void redis_pool_prepare(struct redis_pool *pool);
 void redis_pool_parent(struct redis_pool *pool);

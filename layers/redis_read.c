@@ -7,6 +7,7 @@
 #include "layers/envelope.h"
 #include "layers/probes.h"
 #include "layers/redis_absent.h"
+#include "layers/redis_filter.h"
 #include "layers/redis_session.h"
 
 /* Items in one MGET, and in one pipeline, between which others have their turn. */
@@ -45,7 +46,8 @@ struct reading {
 
 static bool is_candidate(const struct layer_item *item)
 {
-	return item->answer == LAYER_MISS && item->slot != LAYER_SLOT_BUSY && !item->key.private;
+	return item->answer == LAYER_MISS && item->slot != LAYER_SLOT_BUSY && !item->key.private &&
+	       !item->spared;
 }
 
 static struct asked_place *find_place(struct reading *reading, const struct redis_place *place)
@@ -444,32 +446,36 @@ static size_t pass_over_unmarked(const struct layer *layer, struct layer_batch *
 	return n;
 }
 
-static bool has_candidates(const struct layer_batch *batch)
+/* Whether nobody who may write there has ever marked it. */
+static bool is_unwritten(struct layer *layer, const struct layer_item *item)
 {
-	for (size_t i = 0; i < batch->n_items; i++) {
-		if (is_candidate(&batch->items[i])) {
-			return true;
-		}
-	}
-	return false;
+	const struct redis_place *place = redis_session_place(layer, item->key.server);
+
+	return place && redis_place_is_ours(place) &&
+	       !redis_filter_has(layer->options.filter, item->key.hash);
 }
 
-/* Known to be nowhere: nothing need be asked.  One that is not, and all are asked. */
-static bool are_absent(struct layer *layer, const struct layer_batch *batch)
+/* Those that are known to be nowhere need not be asked for.  How many are left. */
+static size_t spare_absent(struct layer *layer, struct layer_batch *batch)
 {
-	for (size_t i = 0; i < batch->n_items; i++) {
-		const struct layer_item *item = &batch->items[i];
+	size_t n = 0;
 
-		if (is_candidate(item) && !redis_absent_knows(layer->absent, item)) {
-			return false;
-		}
-	}
 	for (size_t i = 0; i < batch->n_items; i++) {
-		if (is_candidate(&batch->items[i])) {
-			count_miss(*layer->counters, &batch->items[i]);
+		struct layer_item *item = &batch->items[i];
+
+		item->spared = false;
+		if (!is_candidate(item)) {
+			continue;
+		}
+		item->spared = redis_absent_knows(layer->absent, item) || is_unwritten(layer, item);
+		if (item->spared) {
+			count_miss(*layer->counters, item);
+		} else {
+			n++;
 		}
 	}
-	return true;
+	batch->spared = n == 0;
+	return n;
 }
 
 /* Where nobody else has just begun a new generation, or nobody may yet: not now. */
@@ -499,7 +505,7 @@ static bool suits_replica(struct layer *layer, const struct layer_batch *batch)
 			return false;
 		}
 	}
-	return !batch->want_cas && !layer->options.outsider;
+	return !batch->want_cas;
 }
 
 /* True where nothing is left to ask, or no time. */
@@ -525,12 +531,18 @@ void redis_read(struct layer *layer, struct layer_batch *batch)
 	struct reading reading = { .batch = batch };
 	enum redis_wire_status status = REDIS_WIRE_OK;
 
-	if (!has_candidates(batch) || are_absent(layer, batch) ||
-	    (layer->n_replicas && read_replica(layer, batch))) {
+	if (spare_absent(layer, batch) == 0) {
+		return;
+	}
+	if (layer->options.outsider) {
+		say_down(batch, 0);
+		return;
+	}
+	if (layer->n_replicas && read_replica(layer, batch)) {
 		return;
 	}
 	/* Beginning a session marks what is unmarked, if nobody else does. */
-	if (layer->options.outsider || !redis_session_begin(&reading.session, layer, false)) {
+	if (!redis_session_begin(&reading.session, layer, false)) {
 		say_down(batch, 0);
 		return;
 	}

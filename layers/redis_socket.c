@@ -70,7 +70,11 @@ enum redis_wire_status redis_socket_connect(int fd, const struct sockaddr *addre
 	if (status != REDIS_WIRE_OK) {
 		return status;
 	}
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0 || error != 0) {
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0) {
+		return REDIS_WIRE_UNREACHABLE;
+	}
+	if (error != 0) {
+		errno = error;
 		return REDIS_WIRE_UNREACHABLE;
 	}
 	return REDIS_WIRE_OK;

@@ -101,14 +101,29 @@ static void *deliver(const redisReadTask *task, struct redis_wire_reply *reply)
 	return wire;
 }
 
+static bool is_capital(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+static bool is_of_words(char c)
+{
+	return is_capital(c) || (c >= 'a' && c <= 'z') || c == ' ';
+}
+
+/* ERR alone says nothing: its words, too, up to what is quoted. */
 static void note_error(struct redis_wire *wire, const char *bytes, size_t n)
 {
 	char *error = wire->n_replies < wire->n_owed ? wire->owed_error : wire->error;
+	bool (*is_part)(char) = n > 4 && memcmp(bytes, "ERR ", 4) == 0 ? is_of_words : is_capital;
 	size_t i = 0;
 
-	while (i < n && i + 1 < REDIS_WIRE_ERROR_MAX && bytes[i] >= 'A' && bytes[i] <= 'Z') {
+	while (i < n && i + 1 < REDIS_WIRE_ERROR_MAX && is_part(bytes[i])) {
 		error[i] = bytes[i];
 		i++;
+	}
+	while (i > 0 && error[i - 1] == ' ') {
+		i--;
 	}
 	error[i] = '\0';
 }
@@ -226,7 +241,10 @@ enum redis_wire_status redis_wire_open(struct redis_wire **ret_wire, const struc
 		}
 	}
 	if (status != REDIS_WIRE_OK) {
+		int why = errno;
+
 		redis_wire_close(&wire);
+		errno = why;
 		return status;
 	}
 	*ret_wire = wire;
@@ -247,17 +265,16 @@ void redis_wire_close(struct redis_wire **wire)
 	quiet_free(old);
 }
 
+/* The end is asked for, not read: it may stand behind replies that are owed. */
 bool redis_wire_is_usable(struct redis_wire *wire)
 {
-	char byte;
+	struct pollfd look = { .fd = wire->fd, .events = POLLIN | POLLRDHUP };
 
-	ssize_t n;
-
-	if (!is_ours(wire)) {
+	/* Interrupted, it has not looked: what is wrong shows later. */
+	if (!is_ours(wire) || (poll(&look, 1, 0) < 0 && errno != EINTR)) {
 		return false;
 	}
-	n = recv(wire->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return n > 0 ? wire->n_owed > 0 : n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+	return look.revents == 0 || (look.revents == POLLIN && wire->n_owed > 0);
 }
 
 static void append(struct redis_wire *wire, const void *bytes, size_t n)

@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 
 #define REDIS_WIRE_TOTAL_BYTES (64u << 20)
-#define REDIS_WIRE_ERROR_MAX 17 /* bytes of an error's first word, NUL included */
+#define REDIS_WIRE_ERROR_MAX 49 /* bytes of redis_wire_error(), NUL included */
 
 struct redis_wire;
 
@@ -59,7 +59,7 @@ struct redis_wire_reply {
 /* One reply, in order.  False ends the exchange as REDIS_WIRE_REFUSED. */
 typedef bool (*redis_wire_reply_fn)(void *owner, const struct redis_wire_reply *reply);
 
-/* Connects.  *ret_wire is untouched unless REDIS_WIRE_OK. */
+/* Connects.  *ret_wire is untouched unless REDIS_WIRE_OK; errno says why REDIS_WIRE_UNREACHABLE. */
 enum redis_wire_status redis_wire_open(struct redis_wire **ret_wire, const struct sockaddr *address,
 				       socklen_t n_address, size_t max_reply_bytes,
 				       int64_t deadline_ns);
@@ -116,8 +116,9 @@ enum redis_wire_status redis_wire_post(struct redis_wire *wire, int64_t deadline
 const char *redis_wire_owed_error(const struct redis_wire *wire);
 
 /*
- * First word of the last error reply ("READONLY"), or "".  Never more of it:
- * Redis repeats a command's arguments, which may be a password, in its errors.
+ * First word of the last error reply ("READONLY"), or ""; of "ERR" also the letters and
+ * blanks behind it ("ERR DB index is out of range").  Never more of it: Redis repeats a
+ * command's arguments, which may be a password, in its errors, in quotes.
  */
 const char *redis_wire_error(const struct redis_wire *wire);
 

@@ -33,6 +33,10 @@ _tower() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_tower_commands "$tower") --help --version" -- "$word")
 		return
 	fi
+	if [ "$command" = help ]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_tower_commands "$tower")" -- "$word")
+		return
+	fi
 	if [ "$command" = run ] || [ "$command" = explain ]; then
 		for ((i = 2; i < COMP_CWORD; i++)); do
 			if [ "${COMP_WORDS[i]}" = -- ]; then

@@ -102,6 +102,8 @@ static void disconnected(const memcached_st *handle)
 		shim_drop_results(state);
 		state->buffered = 0;
 		state->unread = false;
+		state->fresh &= !state->out_of_step;
+		state->out_of_step = false;
 		slots_sent(shim_tower()->slots, state->doubts);
 	}
 }

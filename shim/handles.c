@@ -178,6 +178,9 @@ static enum shim_reason refusal(const struct shim_state *state, const memcached_
 	if (handle->flags.use_udp) {
 		return REASON_udp;
 	}
+	if (state->out_of_step) {
+		return REASON_out_of_step;
+	}
 	if (shim_has_replicas(handle) && handle->flags.randomize_replica_read) {
 		return REASON_replicas;
 	}
@@ -251,7 +254,7 @@ void shim_forget(const memcached_st *handle)
 
 void shim_answered(struct tower *tower, struct shim_state *state)
 {
-	if (state == NULL || state->doubts == NULL) {
+	if (state == NULL || state->doubts == NULL || state->out_of_step) {
 		return;
 	}
 	if (state->lost) {
@@ -259,6 +262,20 @@ void shim_answered(struct tower *tower, struct shim_state *state)
 		state->lost = atomic_load_explicit(&state->doubts->n, memory_order_relaxed) != 0;
 	} else if (state->n_servers == 1) {
 		slots_settle(tower->slots, state->doubts);
+	}
+}
+
+void shim_fell_out_of_step(struct shim_state *state, const memcached_st *handle,
+			   enum shim_reason reason, const char *key, size_t n_key,
+			   memcached_return_t rc, bool has_read_all)
+{
+	bool has_lines = key && n_key <= LAYER_KEY_MAX && memchr(key, '\n', n_key);
+
+	if (state && reason == REASON_key && !handle->flags.binary_protocol &&
+	    memcached_outcome(handle, rc) != LAYER_UNSENT && (has_lines || !has_read_all)) {
+		state->out_of_step = true;
+		state->direct = false;
+		state->fresh = false;
 	}
 }
 

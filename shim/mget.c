@@ -209,6 +209,11 @@ memcached_return_t shim_mget(enum shim_call call, struct memcached_read *read,
 		rc = reason == REASON_namespace ? refuse_mget(read, request)
 						: real_mget(read, request);
 		after_real_mget(state, read->handle, rc);
+		/* A reason that is a key's is that of a request with its keys. */
+		for (size_t i = 0; reason == REASON_key && i < request->n; i++) {
+			shim_fell_out_of_step(state, read->handle, reason, request->keys[i],
+					      request->lengths[i], rc, true);
+		}
 	}
 	shim_end(&frame);
 	return rc;

@@ -149,6 +149,8 @@ static char *get_prepared(struct tower *tower, enum shim_call call, struct memca
 	shim_served(tower, call, STATS_READ_PASSED, 1);
 	value = memcached_get_real(read, key, reason == REASON_namespace ? SHIM_TOO_LONG : n_key);
 	after_real_read(tower, state, read, shim_asked(&at) | SHIM_AWAITED);
+	shim_fell_out_of_step(state, read->handle, reason, key, n_key, read->rc,
+			      read->rc == MEMCACHED_NOTFOUND);
 	return value;
 }
 
@@ -221,6 +223,8 @@ static memcached_return_t shim_exist(enum shim_call call, struct memcached_read 
 		read->rc = reason == REASON_namespace ? refuse_exist(read, key, n_key)
 						      : real_exist(read, key, n_key);
 		after_real_read(tower, state, read, shim_asked(&item));
+		shim_fell_out_of_step(state, read->handle, reason, key, n_key, read->rc,
+				      read->rc == MEMCACHED_NOTFOUND);
 	}
 	shim_end(&frame);
 	return read->rc;

@@ -142,6 +142,7 @@ struct shim_state {
 	struct shim_results *results; /* of an mget, not yet fetched; owned */
 	struct shim_results *spare;  /* empty, for the next one; owned; NULL while results is not */
 	struct slots_doubts *doubts; /* writes of this handle whose outcome is not known */
+	bool out_of_step;	     /* more answers may come on its connections than calls await */
 	bool lost; /* some of them went over a connection that is gone: no answer tells of them */
 	uint64_t told;			  /* reasons that the log has had (passed.c): a bit each */
 	struct layer_allocator allocator; /* the handle's own, for values that the program gets */
@@ -192,6 +193,16 @@ static inline bool shim_has_replicas(const memcached_st *handle)
 {
 	return handle->number_of_replicas && handle->flags.binary_protocol;
 }
+
+/*
+ * A call was passed on, and answered `rc`: for REASON_key in the text protocol memcached may
+ * have taken it for several commands, of which libmemcached reads one answer.  `has_read_all`:
+ * it has come to the end of what a request for several keys is answered, so that only a key of
+ * several lines has more.  `key` may be NULL.
+ */
+void shim_fell_out_of_step(struct shim_state *state, const memcached_st *handle,
+			   enum shim_reason reason, const char *key, size_t n_key,
+			   memcached_return_t rc, bool has_read_all);
 
 /* The handle's servers, hashes or namespace may have changed. */
 void shim_changed(const memcached_st *handle);

@@ -127,7 +127,8 @@ static enum layer_outcome pass_on(struct tower *tower, enum shim_reason reason,
 				  const struct shim_state *state, const struct layer_key *key,
 				  struct slots_doubts **doubts)
 {
-	struct perform p = { verb, call, reason == REASON_buffered };
+	struct perform p = { verb, call,
+			     reason == REASON_buffered || reason == REASON_out_of_step };
 	enum layer_outcome outcome;
 
 	if (reason == REASON_namespace) {
@@ -209,6 +210,7 @@ memcached_return_t shim_write(enum shim_call id, enum layer_verb verb, struct me
 	} else if (state && memcached_fatal(call->rc)) {
 		state->lost = true;
 	}
+	shim_fell_out_of_step(state, call->handle, reason, call->key, call->n_key, call->rc, false);
 	if (outcome != LAYER_UNCERTAIN && outcome != LAYER_UNSENT) {
 		shim_answered(tower, state);
 	}

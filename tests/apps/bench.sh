@@ -217,6 +217,7 @@ refused 'is not a number from 1 to 100' --repeats 101
 refused 'from 2M' --memcached-memory 1M
 refused 'there are plain' --hierarchy memory
 refused 'memory.size' --variant a:memory.size=1
+refused 'are named plain' --variant plain:memory.ttl=1s
 refused 'belong together' --trace x
 refused 'is none of be32' --trace x --format y
 refused 'bench: --no-such is no option' --no-such 1

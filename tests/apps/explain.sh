@@ -223,6 +223,13 @@ running=
 status_is 7
 says '^ended with status 7 after'
 
+# Who reads the report leaves: the status stays the program's, and nothing is left.
+mkfifo "$work/pipe"
+(exec <"$work/pipe") &
+status=0
+env --default-signal=PIPE "$tower" explain sh -c 'sleep 0.3; exit 7' 2>"$work/pipe" || status=$?
+status_is 7
+
 # Nobody else's statistics, nothing left.
 "$tower" stat >"$work/stat"
 grep -q 'nothing has run in domain' "$work/stat" || problem "$(cat "$work/stat")"

@@ -39,6 +39,18 @@ expect minutes 'memcached  does not have it' 'redis      has it: 7 bytes, ends i
 expect minutes 'writers    one domain'
 expect nothing 'memcached  does not have it' 'redis      does not have it'
 
+# Behind "--" whatever looks like an option is a key.
+"$BUILD/tower" key --server "$socket" -- --what | grep -q '^memcached  does not have it$' ||
+	problem 'no key behind --'
+# A table that cannot be used is not one that is not there.
+: >"$work/table"
+chmod 600 "$work/table"
+status=0
+"$BUILD/tower" key -o "coherence.path=$work/table" --server "$socket" forever >"$work/key" || status=$?
+[ "$status" -eq 1 ] || problem "status $status with an empty table"
+grep -q "^slot       cannot be seen: $work/table is of another version or was truncated\$" "$work/key" ||
+	problem "$(cat "$work/key")"
+
 status=0
 "$BUILD/tower" key --server "$work/none" forever >"$work/key" || status=$?
 [ "$status" -eq 1 ] || problem "status $status without memcached"

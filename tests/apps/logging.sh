@@ -31,7 +31,7 @@ for program in 1 2 3; do
 		for ($i = 0; ; $i++) {
 			$cache->set("key-" . $i % 50 . $argv[2], "value");
 			$cache->get("none-" . $i % 50);
-			touch($argv[2]);
+			file_put_contents($argv[2], "");
 			usleep(5000);
 		}' "$socket" "$work/beat-$program" >"$work/out-$program" 2>&1 </dev/null &
 	programs="$programs $!"

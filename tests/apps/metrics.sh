@@ -44,6 +44,22 @@ status=0
 "$tower" metrics --output "$work/none/x" 2>"$work/errors" || status=$?
 [ "$status" -eq 1 ] || problem "status $status for a file that cannot be made"
 
+# What a link leads to is exchanged, with its mode; what is no file stays what it is.
+: >"$work/target"
+chmod 640 "$work/target"
+ln -s target "$work/link"
+"$tower" metrics --output "$work/link"
+[ -L "$work/link" ] || problem 'the link is no link any more'
+[ "$(stat -c %a "$work/target")" = 640 ] || problem 'the mode of the file has changed'
+grep -q '^tower_info' "$work/target" || problem 'nothing is written behind the link'
+mkfifo "$work/pipe"
+timeout 20 cat "$work/pipe" >"$work/through" &
+reader=$!
+timeout 20 "$tower" metrics --output "$work/pipe"
+wait "$reader"
+[ -p "$work/pipe" ] || problem 'the pipe is no pipe any more'
+grep -q '^tower_info' "$work/through" || problem 'nothing came through the pipe'
+
 for address in '' : x 127.0.0.1: 127.0.0.1:-1 127.0.0.1:65536 127.0.0.1:99999 127.0.0.1:1.5 9K no-such-host.invalid:1; do
 	status=0
 	timeout 20 "$tower" metrics --listen "$address" >"$work/out" 2>"$work/errors" || status=$?

@@ -14,7 +14,12 @@ export TMUX_TMPDIR="$work"
 terminal() {
 	tmux -L "tower-$TOWER_NAME" -f /dev/null "$@"
 }
-trap 'terminal kill-server 2>/dev/null || :; app_finish' EXIT
+top_finish() {
+	top_status=$?
+	terminal kill-server 2>/dev/null || :
+	return "$top_status"
+}
+trap 'top_finish || app_finish; app_finish' EXIT
 
 # Arguments: how often to try, then a command.
 until_so() {
@@ -82,6 +87,8 @@ order() {
 terminal send-keys R
 until_so 200 shows '^by pid, reversed '
 [ "$(order)" = "$(order | sort -rn)" ] || problem "not by pid, reversed: $(order)"
+terminal send-keys R
+until_so 200 shows '^by pid   q quits'
 terminal send-keys h
 until_so 200 shows 'sort by reads per second'
 terminal send-keys h
@@ -149,6 +156,10 @@ grep -q 'it needs a terminal' "$work/output" || problem "$(cat "$work/output")"
 begin 80x24 TERM=no-such
 until_so 200 shows '^status 1$'
 shows 'TERM = "no-such"' || problem "$(cat "$work/screen")"
+finish
+begin 80x24 TERM=dumb
+until_so 200 shows '^status 1$'
+shows 'TERM = "dumb"' || problem "$(cat "$work/screen")"
 finish
 
 kill -TERM "$first"

@@ -203,6 +203,9 @@ static void test_large_batch__answers_each_item_with_its_own(void **state)
 		if (i % 3 == 0) {
 			deep_set(layer, keys[i], keys[i]);
 			n_hits += i % 7 != 0;
+		} else {
+			/* One that was never written is not asked for. */
+			deep_wrote(layer, LAYER_DELETE, keys[i], NULL);
 		}
 	}
 	redis_ops.get(layer, &batch);

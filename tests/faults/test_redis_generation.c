@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "layers/redis_greeting.h"
 #include "tests/faults/lib/deep.h"
 
 static void test_flush__forgets_everything(void **state)

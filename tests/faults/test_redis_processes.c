@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -275,7 +276,9 @@ static void test_breaker__probes_once_a_period_across_processes(void **state)
 	redis_ops.close(&layer);
 
 	began = clock_now_ns();
-	assert_true(run_processes(20, ask_in_vain));
+	do {
+		assert_true(run_processes(20, ask_in_vain));
+	} while (atomic_load(&knocks[1]) < 3 && clock_now_ns() - began < DEEP_PATIENCE_NS);
 	/* One at once, perhaps, and one for each period that has begun. */
 	assert_in_range(knocks[1], 3, 3 + (clock_now_ns() - began) / PROBE_NS);
 	shutdown(knocks[0], SHUT_RDWR);
@@ -283,10 +286,56 @@ static void test_breaker__probes_once_a_period_across_processes(void **state)
 	close(knocks[0]);
 }
 
+static struct layer *forked_inside; /* by the handler, while it waits for Redis */
+static pid_t child_inside;
+
+static void fork_inside(int signal_number)
+{
+	(void)signal_number;
+	child_inside = fork_with(forked_inside);
+	if (child_inside != 0) {
+		server_kill(deep_server, SIGCONT);
+	}
+}
+
+/* The child's call goes on where the parent's was, without a connection; nobody else minds. */
+static void test_fork_in_the_middle_of_a_call__ends_it_in_the_child(void **state)
+{
+	const struct sigaction action = { .sa_handler = fork_inside };
+	const struct itimerval soon = { .it_value = { .tv_usec = 50000 } };
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	enum layer_answer answer;
+	char found[64];
+	int status;
+
+	deep_set(layer, "k", "v");
+	deep_expect_hit(layer, "k", "v");
+	server_kill(deep_server, SIGSTOP);
+	forked_inside = layer;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	answer = deep_get(layer, "k", found);
+	if (child_inside == 0) {
+		bool well = answer == LAYER_DOWN;
+
+		/* The next call has a connection of its own. */
+		well = deep_get(layer, "k", found) == LAYER_HIT && well;
+		_exit(well && deep_counts.errors == 0 ? 0 : 1);
+	}
+	signal(SIGALRM, SIG_DFL);
+	assert_int_equal(answer, LAYER_HIT);
+	assert_int_equal(waitpid(child_inside, &status, 0), child_inside);
+	assert_int_equal(status, 0);
+	deep_expect_hit(layer, "k", "v");
+	assert_int_equal(deep_counts.errors, 0);
+	redis_ops.close(&layer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		DEEP_TEST(test_fork__both_go_on_with_their_own),
+		DEEP_TEST(test_fork_in_the_middle_of_a_call__ends_it_in_the_child),
 		DEEP_TEST(test_threads__share_few_connections),
 		DEEP_TEST(test_fork_among_threads__gives_a_working_child),
 		DEEP_TEST(test_one_connection_to_a_hung_server__delays_each_by_one_timeout),

@@ -182,6 +182,47 @@ static void test_key_that_only_binary_can_have__is_not_found_in_text(void **stat
 	}
 }
 
+static void expect_got(memcached_st *handle, const char *key, const char *expected)
+{
+	memcached_return_t rc;
+	uint32_t flags;
+	size_t n;
+	char *value = memcached_get(handle, key, strlen(key), &n, &flags, &rc);
+
+	assert_non_null(value);
+	assert_int_equal(n, strlen(expected));
+	assert_memory_equal(value, expected, n);
+	free(value);
+}
+
+/* Its calls get the answers to earlier ones; nobody else, and not itself later, has any of that. */
+static void test_handle_out_of_step__spoils_nothing(void **state)
+{
+	memcached_st *lost = handle_open(false);
+	memcached_st *other = handle_open(false);
+	uint64_t number;
+
+	(void)state;
+	memcached_set(other, "first", 5, "1", 1, 1000, 0);
+	memcached_set(other, "second", 6, "2", 1, 1000, 0);
+	observe_state(lost, "set", memcached_set(lost, "a b", 3, "x", 1, 0, 0));
+	for (unsigned turn = 0; turn < 2; turn++) {
+		get(lost, "first", 5);
+		get(lost, "second", 6);
+	}
+	observe_state(lost, "increment", memcached_increment(lost, "missing", 7, 1, &number));
+	observe_state(lost, "increment", memcached_increment(lost, "first", 5, 1, &number));
+	expect_got(other, "second", "2");
+	memcached_quit(lost);
+	for (unsigned turn = 0; turn < 2; turn++) {
+		expect_got(lost, "second", "2");
+		expect_got(other, "first", "2");
+		expect_got(lost, "first", "2");
+	}
+	memcached_free(lost);
+	memcached_free(other);
+}
+
 static void test_null__where_it_is_allowed(void **state)
 {
 	memcached_return_t rc = MEMCACHED_MAXIMUM_RETURN;
@@ -370,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_key_too_long_or_empty__is_refused_alike),
 		cmocka_unit_test(test_length_beyond_all_behind_a_namespace__is_refused_alike),
 		cmocka_unit_test(test_key_with_blanks_or_controls__means_the_same),
+		cmocka_unit_test(test_handle_out_of_step__spoils_nothing),
 		cmocka_unit_test(test_null__where_it_is_allowed),
 		cmocka_unit_test(test_no_handle__is_refused_alike),
 		cmocka_unit_test(test_no_servers__is_refused_alike),

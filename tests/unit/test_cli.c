@@ -246,6 +246,10 @@ static void test_wrong_configuration__exits_1_and_starts_nothing(void **state)
 	assert_fails(RUN_WITH("TOWER_LOG=x", "run", "touch", started), 1, "TOWER_LOG = \"x\"");
 	assert_fails(RUN("run", "-c", in_folder("none.ini"), "touch", started), 1, "none.ini");
 	assert_fails(RUN_WITH("TOWER_CONFIG=/nowhere", "check-config"), 1, "/nowhere");
+	assert_fails(RUN("check-config", "-o", "tower.layers=memory,memcached,redis", "-o",
+			 "redis.password_file=/nowhere"),
+		     1, "the password file cannot be read");
+	assert_exit(RUN("check-config", "-o", "redis.password_file=/nowhere"), 0);
 	assert_int_equal(access(started, F_OK), -1);
 }
 
@@ -256,8 +260,11 @@ static void test_disabled__runs_despite_a_wrong_file(void **state)
 	(void)state;
 	write_file(file, "[memory]\nttl = 5x\n", 0600);
 	assert_exit(RUN_WITH("TOWER_DISABLE=1", "run", "-c", file, "true"), 0);
+	assert_fails(RUN_WITH("TOWER_DISABLE=1", "check-config", "-c", file), 1, "memory.ttl");
+	write_file(file, "[tower]\nname = given\n", 0600);
 	assert_exit(RUN_WITH("TOWER_DISABLE=1", "check-config", "-c", file), 0);
 	assert_memory_equal(output, "# TOWER_DISABLE=1: tower is off", 31);
+	assert_non_null(strstr(output, "\nname = given\n"));
 	assert_fails(RUN_WITH("TOWER_DISABLE=on", "run", "true"), 1, "TOWER_DISABLE = \"on\"");
 }
 

@@ -143,7 +143,7 @@ static void test_numbers_wrong__are_refused(void **state)
 	assert_option_refused("memory.max_items=18446744073709551617", "too large");
 	assert_option_refused("memory.max_bytes=8589934592G", "too large");
 	assert_option_refused("memory.max_bytes=4095", "too small; allowed: a whole number, or "
-						       "one with K, M or G, from 4K");
+						       "one with K, M or G, from 4K to 16384G");
 	assert_option_refused("memory.max_bytes=16MB", "not a number");
 	assert_option_refused("memory.max_bytes=16m", "not a number");
 	assert_option_refused("memory.max_bytes=", "not a number");

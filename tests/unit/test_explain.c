@@ -156,7 +156,7 @@ static void test_reasons_and_functions__are_in_words(void **state)
 	snapshot.total.passed[1] = 12;
 	assert_says("  udp                            12  everything of a handle in UDP mode\n"
 		    "                                     why: libmemcached cannot read");
-	assert_says("memcached_get_by_key                               1000  memory, memcached, "
+	assert_says("memcached_get_by_key                                 1000  memory, memcached, "
 		    "Redis: the first that has the key answers; the server is that of the group");
 	assert_silent("memcached_touch");
 	for (const char *line = text(); line; line = strchr(line + 1, '\n')) {

@@ -233,6 +233,142 @@ static void test_ten_turnovers_of_mixed_sizes__stay_within_the_budget(void **sta
 	}
 }
 
+static long page_faults(void)
+{
+	struct rusage usage;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_minflt;
+}
+
+/* Else every few fills ask the system for a page and give one back. */
+static void test_full_memory__stays_in_the_pages_it_has(void **state)
+{
+	for (enum policy_kind policy = POLICY_LRU; policy <= POLICY_FIFO; policy++) {
+		/* Most of the ring's address space is beyond the budget. */
+		struct layer *layer = open_with(policy, 9 << 20, 0);
+		unsigned n_round = (9 << 20) / 200;
+		unsigned k = 0;
+		long before;
+
+		while (k < 4 * n_round) {
+			fill(layer, k, 100 + k % 100);
+			k++;
+		}
+		before = page_faults();
+		while (k < 8 * n_round) {
+			fill(layer, k, 100 + k % 100);
+			k++;
+		}
+		/* Of 9 MiB, four times. */
+		assert_true(SANITIZED || page_faults() - before < 200);
+		done(layer);
+	}
+}
+
+enum { KEYS = 8000, SMALL = 300 };
+
+/* Overwrites until the ring begins anew: now its head is farthest from coming around. */
+static void overwrite_until_it_turns(struct layer *layer)
+{
+	uint64_t hole = layer->logs[0].hole;
+
+	for (unsigned i = 0; layer->logs[0].hole == hole; i++) {
+		assert_true(i < 20 * KEYS);
+		fill(layer, (unsigned)(next_random() % KEYS), SMALL);
+	}
+}
+
+/* Nor do writes to the same keys again and again, in a memory that has room. */
+static void test_memory_with_room__stays_in_the_pages_it_has(void **state)
+{
+	for (enum policy_kind policy = POLICY_LRU; policy <= POLICY_FIFO; policy++) {
+		struct layer *layer = open_with(policy, 64 << 20, 0);
+		uint64_t resident;
+		long before;
+
+		for (unsigned k = 0; k < 10 * KEYS; k++) {
+			fill(layer, k % KEYS, SMALL);
+		}
+		resident = own_bytes(layer, PAGE_PRESENT);
+		before = page_faults();
+		for (unsigned k = 0; k < 20 * KEYS; k++) {
+			fill(layer, (unsigned)(next_random() % KEYS), SMALL);
+		}
+		/* Of about 6 MB, ten times. */
+		assert_true(SANITIZED || page_faults() - before < 2500);
+		assert_true(own_bytes(layer, PAGE_PRESENT) < 2 * resident);
+		done(layer);
+	}
+}
+
+static void grow(enum policy_kind policy, unsigned n_new, size_t n_value)
+{
+	struct layer *layer = open_with(policy, 64 << 20, 0);
+	unsigned n = KEYS;
+
+	for (unsigned k = 0; k < KEYS; k++) {
+		fill(layer, k, SMALL);
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		overwrite_until_it_turns(layer);
+		for (unsigned i = 0; i < n_new; i++) {
+			uint64_t tail = layer->logs[0].tail;
+			uint64_t hole = layer->logs[0].hole;
+
+			fill(layer, n++, n_value);
+			/* None of them does the work of many; eight may be moved over dead ones. */
+			assert_true(layer->logs[0].tail - tail <
+					    6 * (n_value + 100) + (size_t)8 * (SMALL + 100) ||
+				    layer->logs[0].hole != hole);
+		}
+	}
+	assert_int_equal(counted.evictions, 0);
+	assert_int_equal(counted.items, n);
+	for (unsigned k = 0; k < n; k++) {
+		assert_true(ask(layer, k));
+	}
+	done(layer);
+}
+
+/* The ring began anew before its end: its tail must not meet its head while there is room. */
+static void test_memory_with_room__grows_without_loss(void **state)
+{
+	for (enum policy_kind policy = POLICY_LRU; policy <= POLICY_FIFO; policy++) {
+		grow(policy, 2 * KEYS, SMALL);
+		grow(policy, 50, sizeof(bytes));
+	}
+}
+
+/* Where the ring began anew, it has less room than the budget until its oldest have gone. */
+static void test_larger_budget_than_the_ring_began_anew_for__is_used_after_a_round(void **state)
+{
+	struct layer *layer = open_with(POLICY_LRU, 16 << 20, 0);
+	uint64_t items;
+	unsigned k = 0;
+
+	memory_ops.set_budget(layer, 2 << 20);
+	while (k < 50000) {
+		fill(layer, k++, 100);
+	}
+	items = counted.items;
+	memory_ops.set_budget(layer, 16 << 20);
+	while (k < 50000 + 2 * items) {
+		fill(layer, k++, 100);
+		assert_true(counted.items >= items - items / 100);
+	}
+	counted.evictions = 0;
+	while (k < 50000 + 6 * items) {
+		fill(layer, k++, 100);
+	}
+	assert_int_equal(counted.evictions, 0);
+	assert_true(counted.items >= 4 * items);
+	/* And large ones find room among small ones. */
+	fill(layer, k++, 200 << 10);
+	assert_true(ask(layer, k - 1));
+	done(layer);
+}
+
 static void become_smaller(uint64_t max_bytes)
 {
 	for (enum policy_kind policy = POLICY_LRU; policy <= POLICY_S3FIFO; policy++) {
@@ -433,6 +569,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ten_turnovers_of_mixed_sizes__stay_within_the_budget),
+		cmocka_unit_test(test_full_memory__stays_in_the_pages_it_has),
+		cmocka_unit_test(test_memory_with_room__stays_in_the_pages_it_has),
+		cmocka_unit_test(test_memory_with_room__grows_without_loss),
+		cmocka_unit_test(
+			test_larger_budget_than_the_ring_began_anew_for__is_used_after_a_round),
 		cmocka_unit_test(test_smaller_budget__gives_memory_back_at_once),
 		cmocka_unit_test(test_ended_entries__give_memory_back_by_and_by),
 		cmocka_unit_test(test_overhead_per_small_entry__is_bounded),

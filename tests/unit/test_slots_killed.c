@@ -26,7 +26,9 @@
 #define HELD 6 /* and above: what the killed do not write */
 #define DOUBTED 7
 #define KILLS 2000
-#define KILLING_S 10 /* at most */
+#define KILLS_LEAST 200
+#define KILLING_S 10 /* at most, when there were that many */
+#define MANY 100
 #define STORM 500
 #define STORM_AT_ONCE 50
 
@@ -83,6 +85,19 @@ static void assert_free_again(size_t slot)
 {
 	assert_true(becomes_free(slots, slot, STEPS));
 	assert_int_equal(atomic_load(&slots->words[slot]) & SLOTS_IN_FLIGHT, 0);
+}
+
+/* How long it takes until the slot is free that is asked for all the time. */
+static int64_t busy_for(size_t slot)
+{
+	int64_t begun = now_ns;
+
+	while (slots_load(slots, slot) == LAYER_SLOT_BUSY) {
+		now_ns += 50 * CLOCK_NS_PER_MS;
+		clock_fake(now_ns, 1);
+		assert_true(now_ns - begun < 5 * CLOCK_NS_PER_S);
+	}
+	return now_ns - begun;
 }
 
 static void assert_never_free(size_t slot)
@@ -222,17 +237,10 @@ static void test_writer_that_is_killed__frees_its_slot_after_a_while(void **stat
 static void test_writer_that_is_killed__keeps_its_slot_for_a_grace(void **state)
 {
 	struct child child = start(enter_and_wait);
-	int64_t killed;
 
 	await_answer(&child);
 	kill_child(&child);
-	killed = now_ns;
-	while (slots_load(slots, 3) == LAYER_SLOT_BUSY) {
-		now_ns += 50 * CLOCK_NS_PER_MS;
-		clock_fake(now_ns, 1);
-		assert_true(now_ns - killed < 5 * CLOCK_NS_PER_S);
-	}
-	assert_true(now_ns - killed >= CLOCK_NS_PER_S);
+	assert_true(busy_for(3) >= CLOCK_NS_PER_S);
 }
 
 static void test_doubter_that_is_killed__frees_its_slot_after_a_while(void **state)
@@ -313,6 +321,19 @@ static void test_slot_that_others_write_on__is_repaired(void **state)
 	assert_true(free_once);
 }
 
+/* Nobody meets the slot meanwhile; the grace of all of them must pass at once. */
+static void test_slot_of_many_killed__is_free_after_one_grace(void **state)
+{
+	for (int i = 0; i < MANY; i++) {
+		struct child child = start(i % 2 ? enter_and_wait : doubt_and_wait);
+
+		await_answer(&child);
+		kill_child(&child);
+	}
+	assert_true(busy_for(3) < 3 * CLOCK_NS_PER_S);
+	assert_int_equal(atomic_load(&slots->words[3]) & SLOTS_IN_FLIGHT, 0);
+}
+
 /* --- many that are killed at random instants --- */
 
 static uint32_t random_from(uint64_t *random, uint32_t below)
@@ -329,6 +350,7 @@ static void write_at_random(int ask, int answer)
 	uint64_t random = (uint64_t)getpid() * 2654435761U | 1;
 
 	be_a_process();
+	say(answer);
 	for (;;) {
 		size_t slot = random_from(&random, HELD);
 		struct slots_doubts **own = &doubts[random_from(&random, 2)];
@@ -382,11 +404,15 @@ static void test_writers_killed_at_any_instruction__leave_nothing_behind(void **
 	int kills = 0;
 
 	await_answer(&holder);
-	for (; kills < KILLS && wall_ms() < end; kills++) {
+	for (; kills < KILLS && (kills < KILLS_LEAST || wall_ms() < end); kills++) {
 		struct child child = start(write_at_random);
 
-		if (kills == KILLS / 2) {
+		if (kills == KILLS_LEAST / 2) {
 			kill(holder.pid, SIGSTOP);
+		}
+		/* Half of them are killed while they write, however slow their start is. */
+		if (kills % 2) {
+			await_answer(&child);
 		}
 		usleep((useconds_t)rand() % 2000);
 		kill_child(&child);
@@ -399,7 +425,6 @@ static void test_writers_killed_at_any_instruction__leave_nothing_behind(void **
 	}
 	/* Else nothing was killed in the middle of anything. */
 	assert_true(busy_seen > kills / 20);
-	assert_true(kills > KILLS / 20);
 	kill(holder.pid, SIGCONT);
 	tell(&holder);
 	await_answer(&holder);
@@ -590,6 +615,7 @@ int main(int argc, char **argv)
 		TEST(test_writer_beside_a_killed_one__keeps_the_slot),
 		TEST(test_two_that_doubt_a_slot__must_both_settle),
 		TEST(test_slot_that_others_write_on__is_repaired),
+		TEST(test_slot_of_many_killed__is_free_after_one_grace),
 		TEST(test_writers_killed_at_any_instruction__leave_nothing_behind),
 		TEST(test_program_after_exec__repairs_what_it_was_before),
 		TEST(test_exec_of_another_program__keeps_the_slot_until_it_ends),

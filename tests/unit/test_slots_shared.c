@@ -21,6 +21,7 @@
 
 #define THREADS 200
 #define NOBODY 65534
+#define LAZY (3 * SLOTS_PAGE_BYTES)
 
 static char folder[64];
 static char path[80];
@@ -456,6 +457,68 @@ static void test_old_doubts__settle_by_themselves(void **state)
 	slots_close(&slots);
 }
 
+/* --- memory beside the table --- */
+
+static struct slots *open_with_lazy(void)
+{
+	const struct slots_options options = {
+		.path = path, .n = 16, .n_extra = 100, .n_lazy = LAZY, .group = SHM_NO_GROUP
+	};
+	const char *why;
+
+	return slots_open(&options, &why);
+}
+
+static void test_lazy_memory__has_pages_when_the_first_asks(void **state)
+{
+	struct slots *one = open_with_lazy();
+	struct slots *two = open_with_lazy();
+	struct stat before;
+	struct stat after;
+	char *bytes;
+
+	assert_non_null(slots_extra(one));
+	assert_int_equal(stat(path, &before), 0);
+	bytes = slots_lazy(one);
+	assert_non_null(bytes);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal((after.st_blocks - before.st_blocks) * 512, LAZY);
+	for (size_t i = 0; i < LAZY; i++) {
+		assert_int_equal(bytes[i], 0);
+	}
+	bytes[LAZY - 1] = 'x';
+	bytes = slots_lazy(two);
+	assert_non_null(bytes);
+	assert_int_equal(bytes[LAZY - 1], 'x');
+	assert_ptr_equal(slots_extra(two), slots_extra(two));
+	slots_close(&one);
+	slots_close(&two);
+}
+
+/* Else those who have it would not know what those wrote who have not. */
+static void test_lazy_memory_that_one_could_not_have__nobody_has(void **state)
+{
+	struct slots *one = open_with_lazy();
+	struct slots *two = open_with_lazy();
+	size_t offset = one->lazy_offset;
+	struct stat before;
+	struct stat after;
+
+	/* Where no process has memory. */
+	one->lazy_offset = (size_t)1 << 48;
+	assert_null(slots_lazy(one));
+	one->lazy_offset = offset;
+	assert_int_equal(stat(path, &before), 0);
+	assert_true(shm_back(&one->shm, offset, LAZY));
+	shm_unback(&one->shm, offset, LAZY);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_blocks, after.st_blocks);
+	assert_null(slots_lazy(one));
+	assert_null(slots_lazy(two));
+	slots_close(&one);
+	slots_close(&two);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -482,6 +545,8 @@ int main(void)
 		TEST(test_doubts_of_many_handles__all_count),
 		TEST(test_doubts_beyond_all_bounds__never_free_a_slot_early),
 		TEST(test_old_doubts__settle_by_themselves),
+		TEST(test_lazy_memory__has_pages_when_the_first_asks),
+		TEST(test_lazy_memory_that_one_could_not_have__nobody_has),
 	};
 
 	return cmocka_run_group_tests_name("slots_shared", tests, NULL, NULL);

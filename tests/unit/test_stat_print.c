@@ -146,7 +146,7 @@ static void test_table__has_shares_of_all_reads_and_only_layers_in_use(void **st
 		"            0        0        0        0\n"
 		"  memory saved 75 round trips to memcached, and 0 bytes of values\n"
 		"  calls\n"
-		"    memcached_get                                      100\n"
+		"    memcached_get                                          100\n"
 		"\n");
 }
 
@@ -188,7 +188,7 @@ static void test_table__ends_with_the_total(void **state)
 	assert_contains(text, "process 18  idle\n");
 	assert_contains(text, "total of domain unit, ended processes included\n");
 	assert_contains(text, "1000000000075");
-	assert_contains(text, "memcached_set                                        4\n");
+	assert_contains(text, "memcached_set                                            4\n");
 	assert_contains(text, "because of\n    too_long ");
 	assert_lacks(text, "redis");
 }

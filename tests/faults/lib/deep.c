@@ -20,6 +20,7 @@
 
 struct server *deep_server;
 struct redis_shared *deep_shared;
+struct redis_filter *deep_filter;
 struct redis_seen deep_seen;
 struct layer_counters deep_counts;
 struct layer_counters *deep_counters = &deep_counts;
@@ -35,17 +36,24 @@ void deep_free(void *owner, void *bytes)
 	free(bytes);
 }
 
+static void *map_shared(size_t n)
+{
+	void *start = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return start == MAP_FAILED ? NULL : start;
+}
+
 int deep_setup_empty(void **state)
 {
 	if (deep_shared == NULL) {
-		deep_shared = mmap(NULL, sizeof(*deep_shared), PROT_READ | PROT_WRITE,
-				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-		if (deep_shared == MAP_FAILED) {
-			deep_shared = NULL;
+		deep_shared = map_shared(sizeof(*deep_shared));
+		deep_filter = map_shared(redis_filter_bytes());
+		if (deep_shared == NULL || deep_filter == NULL) {
 			return -1;
 		}
 	}
 	memset((void *)deep_shared, 0, sizeof(*deep_shared));
+	memset((void *)deep_filter, 0, redis_filter_bytes());
 	/* Whatever it has forgotten, it is the same domain. */
 	deep_shared->domain = 1;
 	memset(&deep_seen, 0, sizeof(deep_seen));
@@ -87,7 +95,11 @@ struct redis_options deep_options(int64_t timeout_ns)
 struct layer *deep_with(const struct redis_options *options)
 {
 	const char *why = "memory";
-	struct layer *layer = redis_open(options, deep_shared, &deep_counters, &why);
+	struct redis_options whole = *options;
+	struct layer *layer;
+
+	whole.filter = deep_filter;
+	layer = redis_open(&whole, deep_shared, &deep_counters, &why);
 
 	if (layer == NULL) {
 		fail_msg("%s", why);
@@ -395,7 +407,7 @@ const char *deep_writers(void)
 	return writers;
 }
 
-void deep_age_generation(void)
+void deep_move_generation(long long began_by_ms, long long since_by_ms)
 {
 	char number[32], identity[64], writers[32], text[512];
 	unsigned long long began, since;
@@ -404,8 +416,13 @@ void deep_age_generation(void)
 				identity, &began, writers, &since),
 			 5);
 	snprintf(text, sizeof(text), "SET " DEEP_GENERATION " \"%s %s %llu %s %llu\"", number,
-		 identity, began - 2 * REDIS_MARK_MS, writers, since - 2 * REDIS_MARK_MS);
+		 identity, began + began_by_ms, writers, since + since_by_ms);
 	deep_expect_command(text, "+OK\r\n");
+}
+
+void deep_age_generation(void)
+{
+	deep_move_generation(-2 * REDIS_MARK_MS, -2 * REDIS_MARK_MS);
 }
 
 /* The one record (':r:') or body (':b:') there is. */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "layers/redis_filter.h"
 #include "layers/redis_shared.h"
 #include "layers/redis_write.h"
 #include "tests/lib/servers.h"
@@ -27,6 +28,7 @@
 
 extern struct server *deep_server;
 extern struct redis_shared *deep_shared;
+extern struct redis_filter *deep_filter;
 extern struct redis_seen deep_seen;
 extern struct layer_counters deep_counts;
 extern struct layer_counters *deep_counters;
@@ -117,6 +119,9 @@ void deep_wait_for(const struct server *server, const char *text, const char *pa
 /* What stands there, and who writes: the last part of it but one. */
 const char *deep_generation_text(void);
 const char *deep_writers(void);
+
+/* Both of its times are others by so much: when it began, and since when the writers are so. */
+void deep_move_generation(long long began_by_ms, long long since_by_ms);
 
 /* Makes it older than any mark, and who writes. */
 void deep_age_generation(void);

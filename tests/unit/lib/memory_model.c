@@ -371,10 +371,11 @@ static const char *log_books(struct layer *layer, unsigned queue, uint64_t *n_en
 {
 	const struct memory_log *log = &layer->logs[queue];
 	uint64_t place = atomic_load(&log->head);
+	uint64_t used = 0;
 	uint64_t n_living = 0;
 	uint64_t n_queued = 0;
 
-	UNLESS(memory_log_used(log) <= log->mask + 1, "a log is overfull");
+	UNLESS(log->tail - place <= log->mask + 1, "a log is overfull");
 	while (place < log->tail) {
 		struct memory_head head;
 		uint64_t size = memory_log_head(log, place, &head);
@@ -386,9 +387,11 @@ static const char *log_books(struct layer *layer, unsigned queue, uint64_t *n_en
 			n_living += size;
 			n_queued++;
 		}
+		used += place == log->hole ? 0 : size;
 		place += size;
 	}
 	UNLESS(place == log->tail, "entries do not end where the log ends");
+	UNLESS(used == memory_log_used(log), "bytes in use are miscounted");
 	UNLESS(n_living == layer->n_living[queue], "living bytes are miscounted");
 	UNLESS(n_queued == layer->n_queued[queue], "a queue's items are miscounted");
 	*n_entries += n_queued;
@@ -466,9 +469,12 @@ const char *memory_model_run(const uint8_t *bytes, size_t n, struct memory_model
 		why = "the layer does not open";
 	}
 	while (why == NULL && model->n) {
+		uint64_t hole = model->layer->logs[0].hole;
+
 		why = step(model);
 		why = why ? why : limits(model);
 		model->seen.n_moving += memory_index_before(&model->layer->index) != NULL;
+		model->seen.n_turned += model->layer->logs[0].hole != hole;
 		if (why == NULL && (model->n == 0 || ++model->seen.n_operations % 64 == 0)) {
 			why = memory_model_books(model->layer);
 		}
@@ -477,6 +483,7 @@ const char *memory_model_run(const uint8_t *bytes, size_t n, struct memory_model
 	seen->n_hits += model->seen.n_hits;
 	seen->n_misses += model->seen.n_misses;
 	seen->n_moving += model->seen.n_moving;
+	seen->n_turned += model->seen.n_turned;
 	seen->n_evictions += atomic_load(&model->counted.evictions);
 	seen->n_expired += atomic_load(&model->counted.expired);
 	memory_ops.close(&model->layer);

@@ -23,6 +23,7 @@ struct memory_model_seen {
 	uint64_t n_evictions;
 	uint64_t n_expired;
 	uint64_t n_moving; /* operations after which there were two tables */
+	uint64_t n_turned; /* operations in which a log began anew before its ring's end */
 };
 
 /*
