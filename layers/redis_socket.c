@@ -16,15 +16,12 @@ enum redis_wire_status redis_socket_wait(int fd, short events, int64_t deadline_
 
 	for (;;) {
 		int64_t left = deadline_ns - clock_now_ns();
-		struct timespec limit;
 		int n;
 
 		if (left <= 0) {
 			return REDIS_WIRE_TIMEOUT;
 		}
-		limit.tv_sec = left / CLOCK_NS_PER_S;
-		limit.tv_nsec = left % CLOCK_NS_PER_S;
-		n = ppoll(&wanted, 1, &limit, NULL);
+		n = poll(&wanted, 1, (int)((left + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS));
 		if (n > 0) {
 			*ret_ready = wanted.revents;
 			return REDIS_WIRE_OK;

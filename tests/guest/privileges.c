@@ -122,7 +122,6 @@ static const struct {
 	{ "geteuid", SYS_geteuid },
 	{ "kill", SYS_kill },
 	{ "getrandom", SYS_getrandom },
-	{ "ppoll", SYS_ppoll },
 	{ "clock_gettime", SYS_clock_gettime },
 	{ "set_robust_list", SYS_set_robust_list },
 	{ "munmap", SYS_munmap },
