@@ -32,6 +32,11 @@ enum redis_breaker_answer redis_breaker_enter(struct redis_breaker *breaker)
 		       : REDIS_BREAKER_REST;
 }
 
+void redis_breaker_pass_on(struct redis_breaker *breaker)
+{
+	atomic_store(&breaker->state->open_until_ns, clock_now_ns());
+}
+
 bool redis_breaker_failed(struct redis_breaker *breaker, bool at_once)
 {
 	struct redis_breaker_state *state = breaker->state;

@@ -9,8 +9,8 @@
  * probe; how that goes closes it or keeps it open.  A probe nobody hears of
  * again (a fork, a thread that was cancelled) costs one more wait.
  *
- * The state lies in memory that all processes of a domain share: one deadline
- * a period is paid once for the host.
+ * Where the state lies in memory that all processes of a domain share, one deadline a
+ * period is paid once for the host.
  *
  * Lock-free, no system call; any thread.
  */
@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Shared; zero at first: closed. */
+/* Zero at first: closed. */
 struct redis_breaker_state {
 	_Atomic int64_t open_until_ns;	  /* 0: closed */
 	_Atomic int64_t failing_since_ns; /* 0: the last that was heard was a success */
@@ -48,6 +48,9 @@ enum redis_breaker_answer redis_breaker_enter(struct redis_breaker *breaker);
 
 /* It failed; `at_once`: in a way that needs no patience.  True where that opened it. */
 bool redis_breaker_failed(struct redis_breaker *breaker, bool at_once);
+
+/* The caller had the probe and could not ask: the next one gets it at once. */
+void redis_breaker_pass_on(struct redis_breaker *breaker);
 
 /* It answered; `probe`: the caller had it.  True where that closed it. */
 bool redis_breaker_answered(struct redis_breaker *breaker, bool probe);

@@ -30,7 +30,10 @@ struct redis_pool {
 	pthread_cond_t freed; /* a connection was put back */
 	atomic_bool off;      /* by its operator */
 	atomic_bool has_said_policy;
-	struct redis_breaker breaker;
+	struct redis_breaker breaker; /* of all processes of the domain */
+	/* Of new connections: what only this process has no more of is no failure of Redis. */
+	struct redis_breaker own;
+	struct redis_breaker_state own_state;
 	struct redis_seen *seen; /* or NULL */
 	struct layer_counters **counters;
 	struct redis_url url;
@@ -118,6 +121,8 @@ struct redis_pool *redis_pool_open(const struct redis_options *options, struct r
 		.probe_ns = options->timeout_ns,
 		.patience_ns = options->timeout_ns,
 	};
+	pool->own = pool->breaker;
+	pool->own.state = &pool->own_state;
 	pool->counters = counters;
 	pool->seen = options->seen;
 	pool->connect_timeout_ns = options->connect_timeout_ns;
@@ -215,24 +220,39 @@ static void log_failure(const struct redis_pool *pool, enum redis_wire_status st
 		 (long long)(pool->breaker.retry_ns / CLOCK_NS_PER_MS));
 }
 
-static void say_open(const struct redis_pool *pool, bool open)
+static void say_open(const struct redis_pool *pool, const struct redis_breaker *breaker, bool open)
 {
-	if (pool->seen) {
+	if (pool->seen && breaker == &pool->breaker) {
 		gauge_set(&pool->seen->open, open);
 	}
 	probe_breaker(open);
 }
 
+static bool is_own(enum redis_wire_status status)
+{
+	return status == REDIS_WIRE_NO_SOCKET || status == REDIS_WIRE_NO_MEMORY;
+}
+
 /* `error` says more, or is empty. */
 static void failed(struct redis_pool *pool, enum redis_wire_status status, const char *error)
 {
+	struct redis_breaker *breaker = is_own(status) ? &pool->own : &pool->breaker;
+
 	counter_add(&(*pool->counters)->errors, 1);
 	if (status == REDIS_WIRE_TIMEOUT) {
 		counter_add(&(*pool->counters)->timeouts, 1);
 	}
-	if (redis_breaker_failed(&pool->breaker, status != REDIS_WIRE_TIMEOUT)) {
-		say_open(pool, true);
+	if (redis_breaker_failed(breaker, status != REDIS_WIRE_TIMEOUT)) {
+		say_open(pool, breaker, true);
 		log_failure(pool, status, error);
+	}
+}
+
+static void answered(struct redis_pool *pool, struct redis_breaker *breaker, bool probe)
+{
+	if (redis_breaker_answered(breaker, probe)) {
+		say_open(pool, breaker, false);
+		log_line(LOG_LEVEL_WARN, "redis: answers again");
 	}
 }
 
@@ -241,6 +261,9 @@ static void end_badly(struct redis_pool *pool, struct redis_connection *connecti
 {
 	if (!connection->is_cut) {
 		failed(pool, status, error);
+	}
+	if (connection->is_probe && is_own(status)) {
+		redis_breaker_pass_on(&pool->breaker);
 	}
 	disconnect(connection);
 }
@@ -260,6 +283,12 @@ static struct redis_addresses *addresses_of(struct redis_pool *pool)
 		found = known;
 	}
 	return found;
+}
+
+/* By errno. */
+static bool says_why(enum redis_wire_status status)
+{
+	return status == REDIS_WIRE_UNREACHABLE || status == REDIS_WIRE_NO_SOCKET;
 }
 
 /* *ret_why says why nobody was reached, or is empty. */
@@ -282,7 +311,7 @@ static enum redis_wire_status reach(struct redis_pool *pool, struct redis_wire *
 		} else {
 			const char *text = strerrordesc_np(errno);
 
-			*ret_why = status == REDIS_WIRE_UNREACHABLE && text ? text : "";
+			*ret_why = says_why(status) && text ? text : "";
 		}
 	}
 	return status;
@@ -294,9 +323,15 @@ static bool connection_make(struct redis_pool *pool, struct redis_connection *co
 	int64_t connect_ns = clock_now_ns() + pool->connect_timeout_ns;
 	struct redis_wire *wire = NULL;
 	const char *why;
-	enum redis_wire_status status =
-		reach(pool, &wire, connect_ns < deadline_ns ? connect_ns : deadline_ns, &why);
+	enum redis_wire_status status;
 
+	if (redis_breaker_enter(&pool->own) == REDIS_BREAKER_REST) {
+		if (connection->is_probe) {
+			redis_breaker_pass_on(&pool->breaker);
+		}
+		return false;
+	}
+	status = reach(pool, &wire, connect_ns < deadline_ns ? connect_ns : deadline_ns, &why);
 	atomic_store(&connection->wire, wire);
 	if (connection->is_cut && wire) {
 		/* While it was connected: it is the parent's. */
@@ -308,8 +343,10 @@ static bool connection_make(struct redis_pool *pool, struct redis_connection *co
 	}
 	if (status != REDIS_WIRE_OK) {
 		end_badly(pool, connection, status, wire ? redis_wire_error(wire) : why);
+		return false;
 	}
-	return status == REDIS_WIRE_OK;
+	answered(pool, &pool->own, true);
+	return true;
 }
 
 void redis_pool_set_off(struct redis_pool *pool, bool off)
@@ -388,10 +425,7 @@ void redis_pool_put(struct redis_pool *pool, struct redis_connection *connection
 		if (strcmp(redis_wire_owed_error(connection->wire), "NOSCRIPT") == 0) {
 			connection->knows_scripts = false;
 		}
-		if (redis_breaker_answered(&pool->breaker, connection->is_probe)) {
-			say_open(pool, false);
-			log_line(LOG_LEVEL_WARN, "redis: answers again");
-		}
+		answered(pool, &pool->breaker, connection->is_probe);
 	}
 	release(pool, connection);
 }

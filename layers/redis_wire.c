@@ -233,7 +233,7 @@ enum redis_wire_status redis_wire_open(struct redis_wire **ret_wire, const struc
 	if (reader_open(wire)) {
 		wire->fd = redis_socket_open(address->sa_family);
 		if (wire->fd < 0 || fstat(wire->fd, &info) != 0) {
-			status = REDIS_WIRE_UNREACHABLE;
+			status = REDIS_WIRE_NO_SOCKET;
 		} else {
 			wire->device = info.st_dev;
 			wire->inode = info.st_ino;
@@ -570,6 +570,7 @@ const char *redis_wire_status_text(enum redis_wire_status status)
 	static const char *const texts[] = {
 		[REDIS_WIRE_OK] = "well",
 		[REDIS_WIRE_UNREACHABLE] = "cannot be reached",
+		[REDIS_WIRE_NO_SOCKET] = "is out of this process's reach",
 		[REDIS_WIRE_TIMEOUT] = "did not answer in time",
 		[REDIS_WIRE_CLOSED] = "closed the connection",
 		[REDIS_WIRE_GARBAGE] = "sent what is no reply",

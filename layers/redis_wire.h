@@ -30,6 +30,7 @@ struct redis_wire;
 enum redis_wire_status {
 	REDIS_WIRE_OK,
 	REDIS_WIRE_UNREACHABLE, /* no connection could be made */
+	REDIS_WIRE_NO_SOCKET,	/* nor a socket: this process may have no more */
 	REDIS_WIRE_TIMEOUT,
 	REDIS_WIRE_CLOSED,  /* the other side closed, or the network failed */
 	REDIS_WIRE_GARBAGE, /* what came is no reply, not asked for, or too large */
@@ -59,7 +60,7 @@ struct redis_wire_reply {
 /* One reply, in order.  False ends the exchange as REDIS_WIRE_REFUSED. */
 typedef bool (*redis_wire_reply_fn)(void *owner, const struct redis_wire_reply *reply);
 
-/* Connects.  *ret_wire is untouched unless REDIS_WIRE_OK; errno says why REDIS_WIRE_UNREACHABLE. */
+/* Connects.  *ret_wire is untouched unless REDIS_WIRE_OK; errno says why there is no connection. */
 enum redis_wire_status redis_wire_open(struct redis_wire **ret_wire, const struct sockaddr *address,
 				       socklen_t n_address, size_t max_reply_bytes,
 				       int64_t deadline_ns);

@@ -16,6 +16,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -76,6 +77,38 @@ static void test_fork__both_go_on_with_their_own(void **state)
 	deep_expect_hit(layer, "k", "v");
 	assert_int_equal(deep_counts.errors, 0);
 	redis_ops.close(&layer);
+}
+
+/* From now on new ones are below `n`. */
+static void allow_descriptors(rlim_t n)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = n;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void test_process_without_descriptors__leaves_redis_to_the_others(void **state)
+{
+	struct layer *others = deep_open(DEEP_LONG_NS);
+	struct layer *layer = deep_open(DEEP_LONG_NS);
+	int64_t begun_ns = clock_now_ns();
+	struct rlimit before;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	deep_set(others, "k", "v");
+	allow_descriptors(3);
+	for (int i = 0; i < 20; i++) {
+		deep_expect(layer, "k", LAYER_DOWN);
+		assert_int_equal(deep_seen.open, 0);
+		deep_expect_hit(others, "k", "v");
+	}
+	assert_in_range(deep_counts.errors, 1, 1 + (clock_now_ns() - begun_ns) / DEEP_RETRY_NS);
+	allow_descriptors(before.rlim_cur);
+	assert_int_equal(deep_get_when_up(layer, "k"), LAYER_HIT);
+	redis_ops.close(&layer);
+	redis_ops.close(&others);
 }
 
 #define THREADS 8
@@ -336,6 +369,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		DEEP_TEST(test_fork__both_go_on_with_their_own),
 		DEEP_TEST(test_fork_in_the_middle_of_a_call__ends_it_in_the_child),
+		DEEP_TEST(test_process_without_descriptors__leaves_redis_to_the_others),
 		DEEP_TEST(test_threads__share_few_connections),
 		DEEP_TEST(test_fork_among_threads__gives_a_working_child),
 		DEEP_TEST(test_one_connection_to_a_hung_server__delays_each_by_one_timeout),

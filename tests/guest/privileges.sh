@@ -25,15 +25,8 @@ hazard chroot-later 'redis.* cannot be reached' chroot-later JAIL
 modes=
 
 filtered="$nothing_shared|off in this process|are private"
-hazard filter "$filtered|redis.*answers again" filter
-modes='bare memory'
+hazard filter "$filtered" filter
 hazard filter-later '' filter-later
-modes=
-modes='bare redis'
-# Without fstat() nobody knows whose a socket is, nor can that be said; the breaker is the
-# domain's, and the next process may say that all is well again.
-hazard filter-later 'redis.*answers again' filter-later
-modes=
 
 # Files of shared memory go while they are in use.
 unseen=yes

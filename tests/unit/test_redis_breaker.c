@@ -84,6 +84,16 @@ static void test_probe_that_never_returns__is_followed_by_another(void **state)
 	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_PROBE);
 }
 
+static void test_probe_that_could_not_ask__is_anothers_at_once(void **state)
+{
+	redis_breaker_failed(&breaker, true);
+	clock_fake(START_NS + RETRY_NS, 1);
+	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_PROBE);
+	redis_breaker_pass_on(&breaker);
+	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_PROBE);
+	assert_int_equal(redis_breaker_enter(&breaker), REDIS_BREAKER_REST);
+}
+
 static void *enter(void *unused)
 {
 	return redis_breaker_enter(&breaker) == REDIS_BREAKER_PROBE ? &breaker : unused;
@@ -132,6 +142,7 @@ int main(void)
 		TEST(test_failure__opens_until_retry),
 		TEST(test_probe__decides),
 		TEST(test_probe_that_never_returns__is_followed_by_another),
+		TEST(test_probe_that_could_not_ask__is_anothers_at_once),
 		TEST(test_one_slow_answer__opens_nothing),
 		TEST(test_many_threads__one_probes),
 	};
