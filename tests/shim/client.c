@@ -8,7 +8,7 @@ struct server *client_server;
 
 int client_server_up(void **state)
 {
-	client_server = server_start_memcached(NULL);
+	client_server = server_start_memcached("-t 1");
 	return client_server != NULL ? 0 : -1;
 }
 

@@ -23,7 +23,10 @@
 
 extern struct server *client_server;
 
-/* For cmocka's group: the server, started and stopped. */
+/*
+ * For cmocka's group: the server, started and stopped.  It has one thread: what was sent first
+ * is done first, also where nobody waits for the answer.
+ */
 int client_server_up(void **state);
 int client_server_down(void **state);
 
