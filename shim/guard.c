@@ -128,6 +128,21 @@ static inline bool is_inside(const struct shim_frame *now)
 	return calls.n > calls.paused;
 }
 
+static void close_frame(struct shim_frame *frame)
+{
+	frame->is_open = false;
+	frame->hastened = NULL;
+}
+
+static void hasten(struct shim_frame *frame, memcached_st *handle)
+{
+	if (frame->is_open && handle && handle->flags.binary_protocol &&
+	    !handle->flags.tcp_nodelay) {
+		handle->flags.tcp_nodelay = true;
+		frame->hastened = handle;
+	}
+}
+
 static struct tower *open_outer(struct shim_frame *frame, enum shim_call call,
 				const memcached_st *handle, const char *key, size_t n_key)
 {
@@ -143,21 +158,24 @@ static struct tower *open_outer(struct shim_frame *frame, enum shim_call call,
 
 struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const memcached_st *handle)
 {
-	frame->is_open = false;
+	close_frame(frame);
 	if (calls.n && is_inside(frame)) {
 		return NULL;
 	}
 	return open_outer(frame, call, handle, NULL, 0);
 }
 
-struct tower *shim_begin_own(struct shim_frame *frame, enum shim_call call,
-			     const memcached_st *handle)
+struct tower *shim_begin_own(struct shim_frame *frame, enum shim_call call, memcached_st *handle)
 {
-	frame->is_open = false;
+	struct tower *tower;
+
+	close_frame(frame);
 	if (calls.n && is_inside(frame) && calls.open[calls.n - 1].handle == handle) {
 		return NULL;
 	}
-	return open_outer(frame, call, handle, NULL, 0);
+	tower = open_outer(frame, call, handle, NULL, 0);
+	hasten(frame, handle);
+	return tower;
 }
 
 /* Libmemcached hands on the key that it was given. */
@@ -169,21 +187,27 @@ static bool is_same_write(const memcached_st *handle, const char *key, size_t n_
 	       calls.open[top].n_key == n_key;
 }
 
-struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,
-			       const memcached_st *handle, const char *key, size_t n_key)
+struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call, memcached_st *handle,
+			       const char *key, size_t n_key)
 {
 	static const char no_key[1];
+	struct tower *tower;
 
 	key = key ? key : no_key;
-	frame->is_open = false;
+	close_frame(frame);
 	if (calls.n && is_inside(frame) && is_same_write(handle, key, n_key)) {
 		return NULL;
 	}
-	return open_outer(frame, call, handle, key, n_key);
+	tower = open_outer(frame, call, handle, key, n_key);
+	hasten(frame, handle);
+	return tower;
 }
 
 void shim_end(struct shim_frame *frame)
 {
+	if (frame->hastened) {
+		frame->hastened->flags.tcp_nodelay = false;
+	}
 	if (frame->is_open) {
 		frame->living = NULL;
 		calls.n = frame->depth;

@@ -59,8 +59,9 @@ void shim_bind(void);
  */
 struct shim_frame {
 	bool is_open;
-	unsigned depth;	    /* frames that were open before */
-	const void *living; /* itself, as long as nobody has overwritten it */
+	unsigned depth;		/* frames that were open before */
+	const void *living;	/* itself, as long as nobody has overwritten it */
+	memcached_st *hastened; /* has TCP_NODELAY for the time of the frame; or NULL */
 };
 
 /*
@@ -72,13 +73,17 @@ struct tower *shim_begin(struct shim_frame *frame, enum shim_call call, const me
 /*
  * The same for a call that libmemcached makes itself only on the handle of the
  * outer call: on another one it is the program's own, made from a callback.
+ *
+ * With the binary protocol, connections that are made inside get TCP_NODELAY.
+ * Libmemcached asks for several keys in two packets, and TCP keeps the second until the
+ * first is acknowledged: 40 ms, where it has no answer because all of its keys are absent.
+ * Memory answers the others, which makes such a request common.
  */
-struct tower *shim_begin_own(struct shim_frame *frame, enum shim_call call,
-			     const memcached_st *handle);
+struct tower *shim_begin_own(struct shim_frame *frame, enum shim_call call, memcached_st *handle);
 
 /* The same for a call that writes this key (its bytes are borrowed). */
-struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call,
-			       const memcached_st *handle, const char *key, size_t n_key);
+struct tower *shim_begin_write(struct shim_frame *frame, enum shim_call call, memcached_st *handle,
+			       const char *key, size_t n_key);
 
 /* Closes the frame, if it is open. */
 void shim_end(struct shim_frame *frame);

@@ -4,16 +4,21 @@
  */
 #include "shim/shim.h"
 
-static void note_conversation(enum shim_call call, const memcached_st *handle, bool drops)
+static void begin_conversation(struct shim_frame *frame, enum shim_call call, memcached_st *handle,
+			       bool drops)
+{
+	if (shim_begin_own(frame, call, handle) && drops) {
+		shim_drop_results(shim_state_if_any(handle));
+	}
+}
+
+/* Ended before it begins: a callback of the program may call anything. */
+static void note_conversation(enum shim_call call, memcached_st *handle, bool drops)
 {
 	struct shim_frame frame;
 
-	if (shim_begin_own(&frame, call, handle)) {
-		if (drops) {
-			shim_drop_results(shim_state_if_any(handle));
-		}
-		shim_end(&frame);
-	}
+	begin_conversation(&frame, call, handle, drops);
+	shim_end(&frame);
 }
 
 /* The real call asks only servers that it has not asked before. */
@@ -34,16 +39,26 @@ static bool asks_version(const memcached_st *handle)
 
 SHIM_EXPORT memcached_return_t memcached_version(memcached_st *handle)
 {
+	struct shim_frame frame;
+	memcached_return_t rc;
+
 	shim_bind();
-	note_conversation(CALL_memcached_version, handle, asks_version(handle));
-	return memcached_real.memcached_version(handle);
+	begin_conversation(&frame, CALL_memcached_version, handle, asks_version(handle));
+	rc = memcached_real.memcached_version(handle);
+	shim_end(&frame);
+	return rc;
 }
 
 SHIM_EXPORT memcached_stat_st *memcached_stat(memcached_st *handle, char *args,
 					      memcached_return_t *ret_rc)
 {
-	note_conversation(CALL_memcached_stat, handle, true);
-	return memcached_real.memcached_stat(handle, args, ret_rc);
+	struct shim_frame frame;
+	memcached_stat_st *stat;
+
+	begin_conversation(&frame, CALL_memcached_stat, handle, true);
+	stat = memcached_real.memcached_stat(handle, args, ret_rc);
+	shim_end(&frame);
+	return stat;
 }
 
 SHIM_EXPORT memcached_return_t memcached_stat_execute(memcached_st *handle, const char *args,
