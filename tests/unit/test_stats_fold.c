@@ -20,36 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/stats_file.h"
-#include "core/stats_snapshot.h"
-
-static const struct stats_names names = { .n_calls = 0 };
-
-static char folder[64];
-static char path[96];
-
-static int set_up(void **state)
-{
-	strcpy(folder, "/dev/shm/tower-test-XXXXXX");
-	if (!mkdtemp(folder)) {
-		return -1;
-	}
-	snprintf(path, sizeof(path), "%s/stats", folder);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	unlink(path);
-	return rmdir(folder);
-}
-
-static struct stats *open_stats(void)
-{
-	struct stats *stats = stats_open(path, "unit", &names);
-
-	assert_non_null(stats);
-	return stats;
-}
+#include "tests/unit/lib/given_stats.h"
 
 static void count(struct stats *stats, uint64_t n)
 {
@@ -63,7 +34,7 @@ static void count(struct stats *stats, uint64_t n)
 
 static void open_and_close(uint64_t n)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 
 	count(stats, n);
 	stats_close(&stats);
@@ -71,9 +42,8 @@ static void open_and_close(uint64_t n)
 
 static void assert_total(uint64_t n, unsigned n_processes)
 {
-	struct stats_snapshot *snapshot;
+	struct stats_snapshot *snapshot = given_stats_snapshot();
 
-	assert_int_equal(stats_snapshot_take(path, &snapshot), STATS_OK);
 	assert_int_equal(snapshot->total.calls[0], n);
 	assert_int_equal(snapshot->total.latencies[STATS_MEMCACHED][STATS_GET].sum_ns, 10 * n);
 	assert_int_equal(
@@ -107,7 +77,7 @@ static pid_t leave_dead(uint64_t n)
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		count(open_stats(), n);
+		count(given_stats_open(), n);
 		raise(SIGKILL);
 	}
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
@@ -122,7 +92,7 @@ static void reap(pid_t pid)
 
 static void test_killed_process__is_in_the_total_before_and_after_its_fold(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	pid_t pid = leave_dead(7);
 
 	assert_int_equal(n_blocks(stats, STATS_OWNER_OWNED), 2);
@@ -153,7 +123,7 @@ static void start_folder(const int *gate)
 
 static void test_eight_folders_at_once__fold_the_dead_once(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 
 	for (unsigned round = 1; round <= 30; round++) {
 		int gate[2];
@@ -188,7 +158,7 @@ static uint64_t dead_word(void)
 
 static void test_folder_died_while_adding__its_fold_is_done_again(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	struct stats_head *head = head_of(stats);
 	pid_t pid = leave_dead(100);
 	uint64_t number = head->folds + 1;
@@ -213,7 +183,7 @@ static void test_folder_died_while_adding__its_fold_is_done_again(void **state)
 
 static void test_folder_died_before_freeing__nothing_is_added_again(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	struct stats_head *head = head_of(stats);
 	unsigned i = 5;
 
@@ -235,17 +205,17 @@ static void test_folder_died_before_freeing__nothing_is_added_again(void **state
 
 static void test_claimer_died_before_its_block_had_memory__block_is_free_again(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	struct stats_head *head = head_of(stats);
 	struct stat before;
 	struct stat after;
 
-	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(stat(given_stats_path, &before), 0);
 	head->owners[900] = stats_owner_word(STATS_OWNER_OWNED, dead_word());
 	assert_total(0, 1);
 	open_and_close(0);
 	assert_int_equal(head->owners[900], STATS_OWNER_FREE);
-	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(stat(given_stats_path, &after), 0);
 	/* Some pages for the second process, none for block 900. */
 	assert_true(after.st_blocks - before.st_blocks <= (blkcnt_t)(STATS_BLOCK_MIN_BYTES / 512));
 	stats_close(&stats);
@@ -253,7 +223,7 @@ static void test_claimer_died_before_its_block_had_memory__block_is_free_again(v
 
 static void test_live_folder__is_not_overtaken_and_nobody_waits(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	struct stats_head *head = head_of(stats);
 
 	head->folder = process_pack(&stats->file->self);
@@ -269,7 +239,7 @@ static void test_live_folder__is_not_overtaken_and_nobody_waits(void **state)
 
 static void test_other_pid_namespace__is_never_taken_for_dead(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	struct stats_head *head = head_of(stats);
 	struct process stranger = { .pid = 1 << 21, .space = 1 };
 
@@ -304,7 +274,7 @@ static void live_shortly(struct stats *stats, unsigned i)
 
 static void test_thousands_of_short_lived_processes__sum_is_exact(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	uint64_t sum = 0;
 	unsigned n_running = 0;
 
@@ -355,7 +325,7 @@ static void count_until_killed(struct progress *progress, unsigned n_linger)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test fails */
 	for (;;) {
-		struct stats *stats = stats_open(path, "unit", &names);
+		struct stats *stats = given_stats_try_open();
 
 		if (stats->file) { /* four at this pace can fill the table */
 			progress->begun++;
@@ -398,7 +368,7 @@ static void test_processes_killed_anywhere__nothing_is_lost_or_added_twice(void 
 		kill(pids[i], SIGKILL);
 		reap(pids[i]);
 	}
-	assert_int_equal(stats_snapshot_take(path, &snapshot), STATS_OK);
+	snapshot = given_stats_snapshot();
 	assert_true(snapshot->total.calls[0] >= progress->done * STEP);
 	assert_true(snapshot->total.calls[0] <= progress->begun * STEP);
 	assert_true(progress->begun - progress->done <= 600);
@@ -424,7 +394,7 @@ static void test_reader_among_folders__never_sees_a_wrong_sum(void **state)
 	while (n_read < 200 || (n_read < 5000 && clock_now_ns() < enough_ns)) {
 		struct stats_snapshot *snapshot;
 		uint64_t done = progress->done;
-		enum stats_status status = stats_snapshot_take(path, &snapshot);
+		enum stats_status status = stats_snapshot_take(given_stats_path, &snapshot);
 
 		if (status == STATS_NONE || (status == STATS_FAILED && errno == EAGAIN)) {
 			continue;
@@ -457,15 +427,15 @@ static void take_all_blocks(struct stats *stats)
 
 static void test_full_table__is_private_and_children_say_nothing(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	struct stats *late;
 	char log_path[96];
 	struct stat st;
 
-	snprintf(log_path, sizeof(log_path), "%s/log", folder);
+	snprintf(log_path, sizeof(log_path), "%s/log", given_stats_folder);
 	assert_true(log_open(log_path, LOG_LEVEL_WARN));
 	take_all_blocks(stats);
-	late = open_stats();
+	late = given_stats_open();
 	assert_null(late->file);
 	/* Who opened it says so. */
 	assert_string_equal(late->why, "has no room for this process");
@@ -490,12 +460,12 @@ static void test_full_table__is_private_and_children_say_nothing(void **state)
 
 static void test_full_table_with_a_dead_process__its_block_is_used_again(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	struct stats *late;
 	pid_t pid = leave_dead(50);
 
 	take_all_blocks(stats);
-	late = open_stats();
+	late = given_stats_open();
 	assert_non_null(late->file);
 	count(late, 1);
 	assert_int_equal(head_of(stats)->totals[head_of(stats)->folds % 2].counts.calls[0], 50);
@@ -506,7 +476,7 @@ static void test_full_table_with_a_dead_process__its_block_is_used_again(void **
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, given_stats_set_up, given_stats_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_killed_process__is_in_the_total_before_and_after_its_fold),
 		TEST(test_eight_folders_at_once__fold_the_dead_once),

@@ -12,45 +12,15 @@
 
 #include <cmocka.h>
 
-#include "core/stats_snapshot.h"
+#include "tests/unit/lib/given_stats.h"
 
 #define N_EACH UINT64_C(20000)
 
-static const struct stats_names names = { .n_calls = 0 };
-
-static char folder[64];
-static char path[96];
-
-static int set_up(void **state)
-{
-	strcpy(folder, "/dev/shm/tower-test-XXXXXX");
-	if (!mkdtemp(folder)) {
-		return -1;
-	}
-	snprintf(path, sizeof(path), "%s/stats", folder);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	unlink(path);
-	return rmdir(folder);
-}
-
-static struct stats *open_stats(void)
-{
-	struct stats *stats = stats_open(path, "unit", &names);
-
-	assert_non_null(stats);
-	return stats;
-}
-
 static uint64_t total_calls(void)
 {
-	struct stats_snapshot *snapshot;
+	struct stats_snapshot *snapshot = given_stats_snapshot();
 	uint64_t n;
 
-	assert_int_equal(stats_snapshot_take(path, &snapshot), STATS_OK);
 	n = snapshot->total.calls[0];
 	stats_snapshot_free(&snapshot);
 	return n;
@@ -69,7 +39,7 @@ static void *count_in_own_stripe(void *owner)
 static void test_threads_with_stripes__lose_nothing(void **state)
 {
 	enum { AT_ONCE = STATS_STRIPES + 4, ROUNDS = 3 };
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	pthread_t threads[AT_ONCE];
 	uint64_t before = 0;
 
@@ -95,7 +65,7 @@ static void test_threads_with_stripes__lose_nothing(void **state)
 
 static void test_forked_child_of_a_thread_with_a_stripe__counts_for_itself(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	int status;
 	pid_t pid;
 
@@ -121,7 +91,7 @@ static void test_forked_child_of_a_thread_with_a_stripe__counts_for_itself(void 
 /* It exits while a thread is in the middle of an addition. */
 static void test_addition_after_the_end__is_nobodys(void **state)
 {
-	struct stats *stats = open_stats();
+	struct stats *stats = given_stats_open();
 	struct stats *next;
 	_Atomic uint64_t *late;
 
@@ -130,7 +100,7 @@ static void test_addition_after_the_end__is_nobodys(void **state)
 	counter_add(&stats->counts->calls[0], 100);
 	stats_leave(stats);
 	atomic_store(late, 101);
-	next = open_stats();
+	next = given_stats_open();
 	assert_int_equal(total_calls(), 100);
 	stats_close(&next);
 	assert_int_equal(total_calls(), 100);
@@ -139,14 +109,11 @@ static void test_addition_after_the_end__is_nobodys(void **state)
 
 int main(void)
 {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, given_stats_set_up, given_stats_tear_down)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_threads_with_stripes__lose_nothing, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(
-			test_forked_child_of_a_thread_with_a_stripe__counts_for_itself, set_up,
-			tear_down),
-		cmocka_unit_test_setup_teardown(test_addition_after_the_end__is_nobodys, set_up,
-						tear_down),
+		TEST(test_threads_with_stripes__lose_nothing),
+		TEST(test_forked_child_of_a_thread_with_a_stripe__counts_for_itself),
+		TEST(test_addition_after_the_end__is_nobodys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
