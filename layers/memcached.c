@@ -512,10 +512,15 @@ static bool memcached_put_back(struct layer *layer, const struct layer_batch *ba
 	return rc == MEMCACHED_SUCCESS;
 }
 
+/*
+ * By the function with a group: the other one calls it through its PLT, and there it would
+ * be taken for a write of the program's.  Nor is it one for the program's own trigger.
+ */
 static void memcached_take_back(struct layer *layer, const struct layer_batch *batch,
 				const struct layer_write *write, const struct layer_item *item)
 {
 	struct target to = target_of(batch, write);
+	memcached_trigger_delete_key_fn trigger = to.handle->delete_trigger;
 	uint64_t query_id = to.handle->query_id;
 	const char *key = program_key(item);
 	size_t n_key = program_key_length(item);
@@ -523,12 +528,10 @@ static void memcached_take_back(struct layer *layer, const struct layer_batch *b
 	if (!answers(batch, &to)) {
 		return;
 	}
-	if (to.by_key) {
-		memcached_real.memcached_delete_by_key(to.handle, to.group, to.n_group, key, n_key,
-						       0);
-	} else {
-		memcached_real.memcached_delete(to.handle, key, n_key, 0);
-	}
+	to.handle->delete_trigger = NULL;
+	memcached_real.memcached_delete_by_key(to.handle, to.by_key ? to.group : key,
+					       to.by_key ? to.n_group : n_key, key, n_key, 0);
+	to.handle->delete_trigger = trigger;
 	to.handle->query_id = query_id;
 	probe_invalidate(PROBE_MEMCACHED, &item->key);
 	counter_add(&(*layer->counters)->invalidated, 1);
