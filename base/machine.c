@@ -47,11 +47,23 @@ const char *machine_id(void)
 	return id;
 }
 
+/* Names of one place: a server that listens there listens to all of them, or to one. */
+static bool is_loopback(const char *host)
+{
+	static const char *const names[] = { "localhost", "127.0.0.1", "::1", "ip6-localhost",
+					     "localhost.localdomain" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcasecmp(host, names[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 bool machine_is_here(const char *host)
 {
-	return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-	       strcmp(host, "::1") == 0 || strcasecmp(host, "ip6-localhost") == 0 ||
-	       strcasecmp(host, "localhost.localdomain") == 0;
+	return is_loopback(host) || strncmp(host, "127.", 4) == 0;
 }
 
 void machine_name_server(const char *host, unsigned port, char *ret_name, size_t n)
@@ -59,6 +71,9 @@ void machine_name_server(const char *host, unsigned port, char *ret_name, size_t
 	/* libmemcached gives sockets the usual port, too. */
 	if (host[0] == '/') {
 		port = 0;
+	}
+	if (port != 0 && is_loopback(host)) {
+		host = "localhost";
 	}
 	if (port != 0 && !machine_is_here(host)) {
 		snprintf(ret_name, n, "%s:%u", host, port);

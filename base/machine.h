@@ -22,7 +22,10 @@ const char *machine_id(void);
 /* Whether a host's name means the machine itself, whichever that is. */
 bool machine_is_here(const char *host);
 
-/* A server by a name that means it alone, on whatever machine it is read; port 0: a unix socket. */
+/*
+ * A server by a name that means it alone, on whatever machine it is read; port 0: a unix socket.
+ * localhost, 127.0.0.1 and ::1 are one server, as far as they have the same port.
+ */
 void machine_name_server(const char *host, unsigned port, char *ret_name, size_t n);
 
 #endif

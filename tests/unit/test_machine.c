@@ -51,10 +51,20 @@ static void assert_name(const char *host, unsigned port, const char *expected)
 static void test_server_here__is_named_by_the_machine(void **state)
 {
 	assert_name("cache1", 11211, "cache1:11211");
-	assert_name("127.0.0.1", 11211, "127.0.0.1:11211@");
+	assert_name("127.1.2.3", 11211, "127.1.2.3:11211@");
 	assert_name("/run/memcached", 0, "/run/memcached:0@");
 	assert_name("/run/memcached", 11211, "/run/memcached:0@");
 	assert_name("memcached", 0, "memcached:0@");
+}
+
+static void test_names_of_the_loopback__are_one_server(void **state)
+{
+	static const char *const names[] = { "localhost", "LOCALHOST", "127.0.0.1", "::1",
+					     "ip6-localhost" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_name(names[i], 11211, "localhost:11211@");
+	}
 }
 
 int main(void)
@@ -64,6 +74,7 @@ int main(void)
 		cmocka_unit_test(test_loopback__is_here),
 		cmocka_unit_test(test_other_names__are_the_same_everywhere),
 		cmocka_unit_test(test_server_here__is_named_by_the_machine),
+		cmocka_unit_test(test_names_of_the_loopback__are_one_server),
 	};
 
 	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
