@@ -287,17 +287,21 @@ void slots_enter(struct slots *slots, uint64_t hash, int64_t deadline_ns,
 
 /* --- owning --- */
 
+/* Those that were killed meanwhile are waited for only so long. */
+static bool is_flushing(const struct slots_head *head)
+{
+	return atomic_load(&head->flushers) != 0 &&
+	       clock_now_ns() < atomic_load(&head->flushing_until_ns);
+}
+
 /*
  * Whether nobody flushes.  After the slot was owned: whoever flushes announces it
  * first and looks for owners then, so that one of the two sees the other.
  */
 static bool may_own(const struct slots *slots, uint64_t flushes)
 {
-	const struct slots_head *head = slots->head;
-
 	return flushes == slots_flushes(slots) && !slots_flush_pending(slots) &&
-	       (atomic_load(&head->flushers) == 0 ||
-		clock_now_ns() >= atomic_load(&head->flushing_until_ns));
+	       !is_flushing(slots->head);
 }
 
 bool slots_own(struct slots *slots, const struct slots_ticket *ticket)
@@ -473,8 +477,10 @@ bool slots_flush_pending(const struct slots *slots)
 
 bool slots_flush_due(const struct slots *slots)
 {
-	return slots_flush_pending(slots) &&
-	       clock_now_ns() >= atomic_load(&slots->head->flush_until_ns);
+	const struct slots_head *head = slots->head;
+
+	return slots_flush_pending(slots) && clock_now_ns() >= atomic_load(&head->flush_until_ns) &&
+	       !is_flushing(head);
 }
 
 void slots_flush_done(struct slots *slots)

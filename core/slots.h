@@ -164,7 +164,9 @@ void slots_flush(struct slots *slots);
 
 /*
  * Around a flush of memcached: nobody owns a slot meanwhile, so that what goes
- * back into it went before the flush.  Waits for owners, for SLOTS_OWN_NS at most.
+ * back into it went before the flush, and no announced flush becomes due.  Waits for
+ * owners, for SLOTS_OWN_NS at most.  Who dies between the two is forgotten after
+ * SLOTS_DOUBT_NS more.
  */
 void slots_flush_begin(struct slots *slots);
 void slots_flush_end(struct slots *slots);

@@ -415,30 +415,50 @@ static void flushed(struct tower *tower, const char *const *servers, size_t n,
 	flush_now(tower, servers, n);
 }
 
+static void announce_flush(struct tower *tower, const char *const *servers, size_t n,
+			   int64_t deadline)
+{
+	const struct tower_layer *deep = tower_deep(tower);
+
+	if (deep) {
+		deep->ops->flush_later(deep->layer, servers, n);
+	}
+	slots_flush_later(tower->slots, deadline - FLUSH_SPREAD_NS, deadline + FLUSH_SPREAD_NS);
+}
+
+/* The last server may have heard of it only when the call returned, or hear of it yet. */
+static void flush_was_announced(struct tower *tower, int64_t earliest, int64_t latest,
+				enum layer_outcome outcome)
+{
+	int64_t spread = FLUSH_SPREAD_NS + (outcome == LAYER_UNCERTAIN ? SLOTS_SENT_NS : 0);
+
+	slots_flush_later(tower->slots, earliest - FLUSH_SPREAD_NS, latest + spread);
+}
+
 void tower_flush(struct tower *tower, const char *const *servers, size_t n, int64_t delay_s,
 		 enum layer_outcome (*call)(void *), void *arg)
 {
-	const struct tower_layer *deep = tower_deep(tower);
 	int64_t deadline = expiry_deadline_ns(delay_s);
-	bool later = deadline != CLOCK_NEVER && deadline > clock_now_ns();
+	int64_t now = clock_now_ns();
+	bool later = deadline != CLOCK_NEVER && deadline > now;
 	enum layer_outcome outcome;
 
+	slots_flush_begin(tower->slots);
 	if (later) {
-		if (deep) {
-			deep->ops->flush_later(deep->layer, servers, n);
-		}
-		slots_flush_later(tower->slots, deadline - FLUSH_SPREAD_NS,
-				  deadline + FLUSH_SPREAD_NS);
-	}
-	if (deep) {
-		slots_flush_begin(tower->slots);
+		announce_flush(tower, servers, n, deadline);
+	} else if (!slots_flush_pending(tower->slots)) {
+		/* From now on it may have happened: one process misses, no other still hits. */
+		slots_flush_later(tower->slots, now, now);
 	}
 	outcome = call(arg);
-	if (!later && outcome != LAYER_UNSENT) {
+	if (outcome != LAYER_UNSENT && later) {
+		flush_was_announced(tower, deadline, expiry_deadline_ns(delay_s), outcome);
+	} else if (outcome != LAYER_UNSENT) {
 		flushed(tower, servers, n, outcome);
 	}
-	if (deep) {
-		slots_flush_end(tower->slots);
+	slots_flush_end(tower->slots);
+	if (!later) {
+		slots_flush_done(tower->slots);
 	}
 }
 

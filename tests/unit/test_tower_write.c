@@ -236,6 +236,57 @@ static void test_flush_later__takes_effect_at_its_time_and_deep_copies_wait(void
 	assert_int_equal(deep.flushes, 1);
 }
 
+/* The call takes five seconds: a server hangs, and the next one hears of it afterwards. */
+static enum layer_outcome slow(void *arg)
+{
+	clock_fake(1005 * CLOCK_NS_PER_S, 1700000005);
+	/* As announced it would be over by now. */
+	assert_int_equal(fakes_read("a").answer, LAYER_MISS);
+	return LAYER_DONE;
+}
+
+static void test_flush_later_that_takes_long__is_awaited_at_the_last_server(void **state)
+{
+	memory.has = true;
+	tower_flush(&tower, NULL, 0, 2, slow, NULL);
+	assert_int_equal(memory.flushes, 0);
+	clock_fake(1008 * CLOCK_NS_PER_S, 1700000008);
+	assert_int_equal(fakes_read("a").answer, LAYER_MISS);
+	clock_fake(1009 * CLOCK_NS_PER_S, 1700000009);
+	assert_int_equal(fakes_read("a").layer, 0);
+	assert_int_equal(memory.flushes, 1);
+}
+
+static enum layer_outcome read_meanwhile(void *arg)
+{
+	assert_int_equal(fakes_read("a").answer, LAYER_MISS);
+	return *(enum layer_outcome *)arg;
+}
+
+static void test_flush__nothing_comes_out_while_it_may_have_happened(void **state)
+{
+	enum layer_outcome outcomes[] = { LAYER_DONE, LAYER_UNSENT };
+
+	memory.has = true;
+	for (int i = 0; i < 2; i++) {
+		tower_flush(&tower, NULL, 0, 0, read_meanwhile, &outcomes[i]);
+		assert_int_equal(fakes_read("a").layer, 0);
+		/* What was not sent has emptied nothing. */
+		assert_int_equal(memory.flushes, 1);
+	}
+}
+
+/* Memory waits for the later one, as it would without the other. */
+static void test_flush_before_another_one__does_not_make_it_wait_longer(void **state)
+{
+	memory.has = true;
+	tower_flush(&tower, NULL, 0, 100, nothing, NULL);
+	tower_flush(&tower, NULL, 0, 0, nothing, NULL);
+	assert_int_equal(fakes_read("a").layer, 0);
+	clock_fake(1100 * CLOCK_NS_PER_S, 1700000100);
+	assert_int_equal(fakes_read("a").answer, LAYER_MISS);
+}
+
 static void test_change__tells_all_layers_to_forget(void **state)
 {
 	struct layer_key key = fakes_key("a");
@@ -374,6 +425,15 @@ int main(void)
 						fakes_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_flush__empties_all_layers_and_changes_all_tokens, fakes_setup,
+			fakes_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_flush_later_that_takes_long__is_awaited_at_the_last_server,
+			fakes_setup, fakes_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_flush__nothing_comes_out_while_it_may_have_happened, fakes_setup,
+			fakes_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_flush_before_another_one__does_not_make_it_wait_longer, fakes_setup,
 			fakes_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_flush_later__takes_effect_at_its_time_and_deep_copies_wait,
