@@ -147,9 +147,10 @@ void slots_settle_old(struct slots *slots);
 
 /*
  * Between enter and leave: the key now ends at deadline_ns (CLOCK_NEVER:
- * never).  `also`: or it has any end noted before.
+ * never).  `also`: or it has any end noted before.  Returns the end to come that
+ * this took the place of, CLOCK_NEVER where there was none.
  */
-void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, bool also);
+int64_t slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, bool also);
 
 /* slots_end() or slots_note_end() of this key is to come: its line is fetched meanwhile. */
 void slots_expect_end(const struct slots *slots, uint64_t hash);

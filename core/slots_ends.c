@@ -129,22 +129,33 @@ static bool is_empty(const struct slots_ends *line)
 	return any == 0;
 }
 
-/* The key does not end any more. */
-static void forget_end(struct slots_ends *line, uint64_t tag)
+static int64_t end_of(uint64_t second)
 {
+	return second ? (int64_t)second * CLOCK_NS_PER_S : CLOCK_NEVER;
+}
+
+/* The key does not end any more.  The second in which it did, or 0. */
+static uint64_t forget_end(struct slots_ends *line, uint64_t tag)
+{
+	uint64_t forgotten = 0;
+
 	if (is_empty(line)) {
-		return;
+		return 0;
 	}
 	for (size_t i = 0; i < SLOTS_ENDS; i++) {
 		uint64_t word = atomic_load_explicit(&line->keys[i], memory_order_acquire);
 
-		while (unlikely(upper(word) == tag) &&
-		       !atomic_compare_exchange_weak(&line->keys[i], &word, 0)) {
+		while (unlikely(upper(word) == tag)) {
+			if (atomic_compare_exchange_weak(&line->keys[i], &word, 0)) {
+				forgotten = is_over(lower(word), now_second()) ? 0 : lower(word);
+				break;
+			}
 		}
 	}
+	return forgotten;
 }
 
-void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, bool also)
+int64_t slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, bool also)
 {
 	struct slots_ends *line = line_of(slots, hash & slots->mask);
 	uint64_t tag = tag_of(hash);
@@ -152,10 +163,7 @@ void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, boo
 	uint64_t now_s;
 
 	if (second == 0) {
-		if (!also) {
-			forget_end(line, tag);
-		}
-		return;
+		return end_of(also ? 0 : forget_end(line, tag));
 	}
 	now_s = now_second();
 	for (;;) {
@@ -168,7 +176,7 @@ void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, boo
 		if (also && (is_free || !is_ours)) {
 			/* Its end so far may be among the others. */
 			add_to_others(line, second, now_s);
-			return;
+			return CLOCK_NEVER;
 		}
 		if (also && lower(before) != second) {
 			/* Either of them: the sooner one here, the other among the others. */
@@ -177,12 +185,12 @@ void slots_note_end(struct slots *slots, uint64_t hash, int64_t deadline_ns, boo
 		} else if (!is_free && !is_ours) {
 			if (second >= lower(before)) {
 				add_to_others(line, second, now_s);
-				return;
+				return CLOCK_NEVER;
 			}
 			add_to_others(line, lower(before), now_s);
 		}
 		if (atomic_compare_exchange_strong(at, &before, word_of(tag, stays))) {
-			return;
+			return end_of(is_ours && !is_free && !also ? lower(before) : 0);
 		}
 	}
 }
@@ -203,12 +211,12 @@ int64_t slots_end(struct slots *slots, uint64_t hash)
 		uint64_t word = atomic_load_explicit(&line->keys[i], memory_order_acquire);
 
 		if (upper(word) == tag && !is_over(lower(word), now_second())) {
-			return (int64_t)lower(word) * CLOCK_NS_PER_S;
+			return end_of(lower(word));
 		}
 	}
 	others = atomic_load_explicit(&line->others, memory_order_acquire);
 	if (others == 0 || is_over(lower(others), now_second())) {
 		return CLOCK_NEVER;
 	}
-	return (int64_t)upper(others) * CLOCK_NS_PER_S;
+	return end_of(upper(others));
 }

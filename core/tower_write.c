@@ -195,6 +195,21 @@ static void enter(struct tower *tower, struct layer_write *write, int64_t deadli
 	expect(tower, &write->key, true);
 }
 
+/* Only a writer that is alone knows that its expiry is the one in force. */
+static void note_end(struct tower *tower, const struct layer_write *write,
+		     const struct slots_ticket *ticket)
+{
+	uint64_t hash = write->key.hash;
+	bool also = write->outcome == LAYER_UNCERTAIN || write->may_keep_expiry ||
+		    !slots_alone(tower->slots, ticket);
+	int64_t before = slots_note_end(tower->slots, hash, write->deadline_ns, also);
+
+	/* That may have been noted just now by one who came in between. */
+	if (before != CLOCK_NEVER && !slots_alone(tower->slots, ticket)) {
+		slots_note_end(tower->slots, hash, before, true);
+	}
+}
+
 /* What is shared by many hears of the end after the slot was left, and only then. */
 static void leave(struct tower *tower, struct layer_write *write, const struct slots_ticket *ticket,
 		  struct slots_doubts **doubts)
@@ -202,11 +217,8 @@ static void leave(struct tower *tower, struct layer_write *write, const struct s
 	const struct tower_layer *deep = tower_deep(tower);
 	enum layer_outcome outcome = write->outcome;
 
-	/* Only a writer that is alone knows that its expiry is the one in force. */
 	if (write->changes_expiry && (outcome == LAYER_DONE || outcome == LAYER_UNCERTAIN)) {
-		slots_note_end(tower->slots, write->key.hash, write->deadline_ns,
-			       outcome == LAYER_UNCERTAIN || write->may_keep_expiry ||
-				       !slots_alone(tower->slots, ticket));
+		note_end(tower, write, ticket);
 	}
 	if (deep && deep->ops->leaving) {
 		deep->ops->leaving(deep->layer, write);

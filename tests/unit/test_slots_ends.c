@@ -240,11 +240,28 @@ static void test_random_writes_of_one_key_per_slot__end_exactly(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void test_note__says_which_end_it_replaced(void **state)
+{
+	uint64_t key = key_of_slot(1, 0);
+
+	assert_int_equal(slots_note_end(slots, key, (now_s + 60) * S, false), CLOCK_NEVER);
+	assert_int_equal(slots_note_end(slots, key, (now_s + 2) * S, false), (now_s + 60) * S);
+	assert_int_equal(slots_note_end(slots, key, (now_s + 60) * S, false), (now_s + 2) * S);
+	/* As a writer does it that finds that it was not alone. */
+	assert_int_equal(slots_note_end(slots, key, (now_s + 2) * S, true), CLOCK_NEVER);
+	assert_int_equal(slots_end(slots, key), (now_s + 2) * S);
+	assert_int_equal(slots_note_end(slots, key, CLOCK_NEVER, false), (now_s + 2) * S);
+	assert_int_equal(slots_note_end(slots, key, (now_s + 2) * S, true), CLOCK_NEVER);
+	assert_true(slots_end(slots, key) <= (now_s + 2) * S);
+	assert_int_equal(slots_note_end(slots, key_of_slot(2, 1), CLOCK_NEVER, false), CLOCK_NEVER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_unknown_key__never_ends),
 		TEST(test_single_key__ends_when_said),
+		TEST(test_note__says_which_end_it_replaced),
 		TEST(test_part_of_a_second__is_not_added),
 		TEST(test_single_key_that_never_ends_any_more__is_known),
 		TEST(test_end_that_may_be_kept__is_the_earlier_one),
