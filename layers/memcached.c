@@ -57,6 +57,13 @@ char *memcached_get_real(struct memcached_read *read, const char *key, size_t n_
 						      read->ret_flags, &read->rc);
 }
 
+/* Libmemcached takes for the answer whatever comes next, also the one to an earlier call. */
+static bool is_for_another(const memcached_st *handle, const char *key, size_t n_key)
+{
+	return handle->result.key_length != n_key ||
+	       memcmp(handle->result.item_key, key, n_key) != 0;
+}
+
 /* One get: the value is the program's already, its allocator is the batch's. */
 static void get_one(struct layer *layer, struct layer_batch *batch)
 {
@@ -81,11 +88,21 @@ static void get_one(struct layer *layer, struct layer_batch *batch)
 		item->deadline_ns = CLOCK_NEVER;
 		item->has_cas = wants_cas(read->handle);
 		item->cas = read->handle->result.item_cas;
+		if (!batch->probe && is_for_another(read->handle, key, n_key)) {
+			read->strayed = true;
+			item->slot = LAYER_SLOT_BUSY;
+		}
 		batch->n_hits++;
 	} else if (read->rc == MEMCACHED_NOTFOUND) {
 		item->answer = LAYER_MISS;
 	}
 	count(layer, item, read->rc);
+}
+
+/* In text a server that cannot be reached is no error of an mget that reaches others. */
+static bool has_error(const memcached_st *handle)
+{
+	return handle->number_of_hosts > 1 && memcached_real.memcached_last_error_message(handle);
 }
 
 static bool memcached_submit(struct layer *layer, struct layer_batch *batch)
@@ -117,6 +134,7 @@ static bool memcached_submit(struct layer *layer, struct layer_batch *batch)
 			   : memcached_real.memcached_mget(read->handle, keys, lengths, n);
 	free(keys);
 	if (read->rc == MEMCACHED_SUCCESS || read->rc == MEMCACHED_SOME_ERRORS) {
+		read->partial = read->rc == MEMCACHED_SOME_ERRORS || has_error(read->handle);
 		return true;
 	}
 	counter_add(&(*layer->counters)->errors, 1);
@@ -216,7 +234,8 @@ static void memcached_get_batch(struct layer *layer, struct layer_batch *batch)
 		}
 	}
 	collect(batch);
-	complete = !read->unread && (read->rc == MEMCACHED_END || read->rc == MEMCACHED_NOTFOUND);
+	complete = !read->unread && !read->partial &&
+		   (read->rc == MEMCACHED_END || read->rc == MEMCACHED_NOTFOUND);
 	for (size_t i = 0; i < batch->n_items; i++) {
 		struct layer_item *item = &batch->items[i];
 

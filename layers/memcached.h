@@ -42,6 +42,8 @@ struct memcached_read {
 	bool unasked; /* out: there was no memory for the question: the program's own is to be sent
 		       */
 	bool unread;  /* out: max_bytes was reached, the program fetches on from the handle */
+	bool partial; /* out: not all servers could be asked: what did not come may be there */
+	bool strayed; /* out: the answer is another key's: the handle is out of step */
 };
 
 /* One write as the program wrote it. */

@@ -265,6 +265,13 @@ void shim_answered(struct tower *tower, struct shim_state *state)
 	}
 }
 
+void shim_is_out_of_step(struct shim_state *state)
+{
+	state->out_of_step = true;
+	state->direct = false;
+	state->fresh = false;
+}
+
 void shim_fell_out_of_step(struct shim_state *state, const memcached_st *handle,
 			   enum shim_reason reason, const char *key, size_t n_key,
 			   memcached_return_t rc, bool has_read_all)
@@ -273,9 +280,7 @@ void shim_fell_out_of_step(struct shim_state *state, const memcached_st *handle,
 
 	if (state && reason == REASON_key && !handle->flags.binary_protocol &&
 	    memcached_outcome(handle, rc) != LAYER_UNSENT && (has_lines || !has_read_all)) {
-		state->out_of_step = true;
-		state->direct = false;
-		state->fresh = false;
+		shim_is_out_of_step(state);
 	}
 }
 

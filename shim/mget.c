@@ -144,6 +144,34 @@ static void after_real_mget(struct shim_state *state, const memcached_st *handle
 	}
 }
 
+/*
+ * Only keys of servers that cannot be asked were left to ask for.  Libmemcached would have got
+ * the others' from theirs; and in text it would not even have said that there was an error.
+ */
+static bool has_part(const struct shim_results *results)
+{
+	const struct memcached_read *read = &results->read;
+
+	return !read->unasked && !read->by_key && read->handle->number_of_hosts > 1 &&
+	       results->batch.n_hits;
+}
+
+static memcached_return_t answer_part(struct tower *tower, struct shim_state *state,
+				      struct shim_results *results)
+{
+	for (size_t i = 0; i < results->batch.n_items; i++) {
+		if (results->items[i].answer != LAYER_HIT) {
+			results->items[i].answer = LAYER_DOWN;
+		}
+	}
+	shim_served_items(tower, results->call, results->items, results->batch.n_items);
+	results->n_prefix = state->n_prefix;
+	results->collected = true;
+	state->results = results;
+	return results->read.handle->flags.binary_protocol ? MEMCACHED_SOME_ERRORS
+							   : MEMCACHED_SUCCESS;
+}
+
 static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 			       struct shim_results *results, const struct shim_request *request)
 {
@@ -152,6 +180,9 @@ static memcached_return_t walk(struct tower *tower, struct shim_state *state,
 		read->group && read->n_group ? arena_alloc(&results->arena, read->n_group) : NULL;
 	bool sent = tower_read_begin(tower, &results->batch);
 
+	if (!sent && has_part(results)) {
+		return answer_part(tower, state, results);
+	}
 	if (!sent) {
 		memcached_return_t rc = read->unasked ? real_mget(read, request) : read->rc;
 

@@ -103,6 +103,9 @@ static char *walk(struct tower *tower, struct shim_state *state, struct memcache
 	if (handle->query_id != query_id) {
 		after_real_read(tower, state, read, SHIM_AWAITED);
 	}
+	if (read->strayed) {
+		shim_is_out_of_step(state);
+	}
 	if (item->answer == LAYER_HIT) {
 		if (item->layer != tower->authority) {
 			leave_handle(handle, program_key, n_key, item,

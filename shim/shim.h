@@ -200,6 +200,12 @@ static inline bool shim_has_replicas(const memcached_st *handle)
 }
 
 /*
+ * What libmemcached takes for answers on this handle are those to earlier calls: until
+ * memcached_quit() all of its calls are passed on.
+ */
+void shim_is_out_of_step(struct shim_state *state);
+
+/*
  * A call was passed on, and answered `rc`: for REASON_key in the text protocol memcached may
  * have taken it for several commands, of which libmemcached reads one answer.  `has_read_all`:
  * it has come to the end of what a request for several keys is answered, so that only a key of

@@ -223,6 +223,32 @@ static void test_handle_out_of_step__spoils_nothing(void **state)
 	memcached_free(other);
 }
 
+/* A cas without an id is answered twice; then each get is given what belongs to the last one. */
+static void test_answer_of_another_key__is_the_handles_alone(void **state)
+{
+	static const char *const keys[] = { "one", "two", "three", "four" };
+	memcached_st *lost = handle_open(false);
+	memcached_st *other = handle_open(false);
+
+	(void)state;
+	memcached_behavior_set(lost, MEMCACHED_BEHAVIOR_SUPPORT_CAS, 1);
+	for (unsigned i = 0; i < 4; i++) {
+		memcached_set(other, keys[i], strlen(keys[i]), keys[i], strlen(keys[i]), 1000, 0);
+	}
+	/* What its own write leaves in memory is not what is looked for. */
+	memcached_delete(other, "two", 3, 0);
+	memcached_set(lost, "two", 3, "two", 3, 1000, 0);
+	memcached_cas(lost, "one", 3, "x", 1, 1000, 0, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		get(lost, keys[i], strlen(keys[i]));
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		expect_got(other, keys[i], keys[i]);
+	}
+	memcached_free(lost);
+	memcached_free(other);
+}
+
 static void test_null__where_it_is_allowed(void **state)
 {
 	memcached_return_t rc = MEMCACHED_MAXIMUM_RETURN;
@@ -412,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_length_beyond_all_behind_a_namespace__is_refused_alike),
 		cmocka_unit_test(test_key_with_blanks_or_controls__means_the_same),
 		cmocka_unit_test(test_handle_out_of_step__spoils_nothing),
+		cmocka_unit_test(test_answer_of_another_key__is_the_handles_alone),
 		cmocka_unit_test(test_null__where_it_is_allowed),
 		cmocka_unit_test(test_no_handle__is_refused_alike),
 		cmocka_unit_test(test_no_servers__is_refused_alike),

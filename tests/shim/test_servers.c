@@ -323,6 +323,40 @@ static void test_server_that_dies__is_ejected(void **state)
 	server_stop(&dying);
 }
 
+/* What memory has of the others comes, too, though only the dead one is left to ask. */
+static void test_mget_with_a_dead_server__brings_what_the_others_have(void **state)
+{
+	for (unsigned binary = 0; binary < 2; binary++) {
+		struct server *dying = server_start_memcached(NULL);
+		char known[2][32];
+		char lost[32];
+		memcached_st *handle;
+
+		assert_non_null(dying);
+		name_server(2, dying);
+		observe("-- one server is dead, %s", binary ? "binary" : "text");
+		handle = open_named(binary, 0, 2);
+		key_of_server(handle, 0, "live", known[0]);
+		key_of_server(handle, 0, "alive", known[1]);
+		key_of_server(handle, 1, "lost", lost);
+		server_kill(dying, SIGKILL);
+		assert_true(server_wait_exit(dying, 5000));
+		for (int i = 0; i < 2; i++) {
+			store(handle, known[i], known[i], 0);
+			get(handle, known[i]);
+		}
+		for (int i = 0; i < 3; i++) {
+			const char *const keys[] = { known[0], lost, known[1] };
+			size_t lengths[] = { strlen(known[0]), strlen(lost), strlen(known[1]) };
+
+			observe("mget: %s", name_of(memcached_mget(handle, keys, lengths, 3)));
+			fetch_sorted(handle);
+		}
+		memcached_free(handle);
+		server_stop(&dying);
+	}
+}
+
 /* --- all the ways to give a handle its servers --- */
 
 static void use_servers(memcached_st *handle)
@@ -477,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_random_distribution__nothing_is_served),
 		cmocka_unit_test(test_replicas__read_as_libmemcached_reads),
 		cmocka_unit_test(test_server_that_dies__is_ejected),
+		cmocka_unit_test(test_mget_with_a_dead_server__brings_what_the_others_have),
 		cmocka_unit_test(test_ways_to_add_servers__the_same_servers),
 		cmocka_unit_test(test_buckets__each_on_its_server),
 		cmocka_unit_test(test_own_hash__asked_for_every_key),
