@@ -41,7 +41,7 @@ struct layer_key {
 	uint64_t hash;	    /* hash_bytes(wire): names the slot */
 	uint64_t place;	    /* fingerprint of the server the key maps to and of the encoding key */
 	const char *server; /* that server by name ("host:port" or a path), NUL-terminated */
-	bool private;	    /* encoded, or behind a login: must not leave the process */
+	bool private;	    /* must not leave the process for a deep layer */
 };
 
 enum layer_answer {

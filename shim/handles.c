@@ -203,7 +203,7 @@ static bool refresh(struct tower *tower, struct shim_state *state, memcached_st 
 	state->direct = state->n_servers == 1 && state->n_prefix == 0 &&
 			state->refused == REASON_none && !handle->hashkit._key &&
 			state->login == 0 && !handle->flags.verify_key;
-	if (state->fresh && (handle->hashkit._key || state->login)) {
+	if (state->fresh && shim_is_private(state, handle)) {
 		shim_kept_private(handle, state);
 	}
 	return state->fresh;

@@ -81,10 +81,6 @@ enum shim_reason shim_item(const struct shim_state *state, memcached_st *handle,
 				  : SHIM_ANY_SERVER;
 	item->place = shim_item_place(server, item);
 	item->server = server->name;
-	/*
-	 * What needs a login stays behind it: libmemcached takes a refused login for a
-	 * miss, and Redis must not answer for a memcached that let nobody in.
-	 */
-	item->private = handle->hashkit._key != NULL || state->login != 0;
+	item->private = shim_is_private(state, handle);
 	return state->refused;
 }

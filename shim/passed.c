@@ -64,7 +64,7 @@ void shim_kept_private(const memcached_st *handle, struct shim_state *state)
 		log_line(
 			LOG_LEVEL_DEBUG,
 			"handle %p (%s): its values stay in this process, Redis never has them: it "
-			"has an encoding key or a login",
+			"has an encoding key or a login, or ejects servers",
 			(const void *)handle, first_server(state));
 	}
 }

@@ -200,6 +200,19 @@ static inline bool shim_has_replicas(const memcached_st *handle)
 }
 
 /*
+ * Whether what the handle reads and writes must stay in the process.  Encoded values are
+ * meant for those who have the key.  What needs a login stays behind it: libmemcached takes a
+ * refused login for a miss, and Redis must not answer for a memcached that let nobody in.
+ * Where servers are ejected a key moves to another one and back: Redis would still have what
+ * it was there before, when that server comes back empty.
+ */
+static inline bool shim_is_private(const struct shim_state *state, const memcached_st *handle)
+{
+	return handle->hashkit._key != NULL || state->login != 0 ||
+	       (handle->flags.auto_eject_hosts && state->n_servers > 1);
+}
+
+/*
  * What libmemcached takes for answers on this handle are those to earlier calls: until
  * memcached_quit() all of its calls are passed on.
  */

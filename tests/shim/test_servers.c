@@ -92,6 +92,22 @@ static void ask_many(memcached_st *handle, const char *group)
 		      : memcached_mget(handle, keys, lengths, N_MANY));
 }
 
+static void store_many(memcached_st *handle, int i, const char *value)
+{
+	char key[16];
+
+	snprintf(key, sizeof(key), "many-%d", i);
+	store(handle, key, value, 0);
+}
+
+static void get_many(memcached_st *handle, int i)
+{
+	char key[16];
+
+	snprintf(key, sizeof(key), "many-%d", i);
+	get(handle, key);
+}
+
 static void on_two_servers(memcached_st *handle)
 {
 	char key[16];
@@ -305,19 +321,27 @@ static void test_server_that_dies__is_ejected(void **state)
 	behave(handle, MEMCACHED_BEHAVIOR_SERVER_FAILURE_LIMIT, 1);
 	behave(handle, MEMCACHED_BEHAVIOR_RETRY_TIMEOUT, 100);
 	memcached_flush(handle, 0);
+	for (int i = 0; i < N_MANY; i++) {
+		store_many(handle, i, "before");
+	}
 	ask_many(handle, NULL);
 	fetch_sorted(handle);
 	server_kill(dying, SIGKILL);
 	assert_true(server_wait_exit(dying, 5000));
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < N_MANY; i++) {
-			char key[16];
-
-			snprintf(key, sizeof(key), "many-%d", i);
-			store(handle, key, "again", 0);
-			get(handle, key);
+			store_many(handle, i, "again");
+			get_many(handle, i);
 		}
 		memcached_quit(handle);
+	}
+	memcached_free(handle);
+	/* It comes back empty: what it had before is older than what the other one was given. */
+	assert_true(server_restart(dying));
+	handle = open_named(false, 0, 2);
+	behave(handle, MEMCACHED_BEHAVIOR_DISTRIBUTION, MEMCACHED_DISTRIBUTION_CONSISTENT);
+	for (int i = 0; i < N_MANY; i++) {
+		get_many(handle, i);
 	}
 	memcached_free(handle);
 	server_stop(&dying);
