@@ -435,18 +435,32 @@ static void flush_was_announced(struct tower *tower, int64_t earliest, int64_t l
 	slots_flush_later(tower->slots, earliest - FLUSH_SPREAD_NS, latest + spread);
 }
 
+/* Ours is over; one that was announced meanwhile and is due, too, has nothing else to wait for. */
+static void end_announced(struct tower *tower)
+{
+	const struct tower_layer *deep = tower_deep(tower);
+
+	if (slots_flush_due(tower->slots)) {
+		if (deep) {
+			deep->ops->flush_due(deep->layer);
+		}
+		slots_flush_done(tower->slots);
+	}
+}
+
 void tower_flush(struct tower *tower, const char *const *servers, size_t n, int64_t delay_s,
 		 enum layer_outcome (*call)(void *), void *arg)
 {
 	int64_t deadline = expiry_deadline_ns(delay_s);
 	int64_t now = clock_now_ns();
 	bool later = deadline != CLOCK_NEVER && deadline > now;
+	bool announces = !later && !slots_flush_pending(tower->slots);
 	enum layer_outcome outcome;
 
 	slots_flush_begin(tower->slots);
 	if (later) {
 		announce_flush(tower, servers, n, deadline);
-	} else if (!slots_flush_pending(tower->slots)) {
+	} else if (announces) {
 		/* From now on it may have happened: one process misses, no other still hits. */
 		slots_flush_later(tower->slots, now, now);
 	}
@@ -457,8 +471,8 @@ void tower_flush(struct tower *tower, const char *const *servers, size_t n, int6
 		flushed(tower, servers, n, outcome);
 	}
 	slots_flush_end(tower->slots);
-	if (!later) {
-		slots_flush_done(tower->slots);
+	if (announces) {
+		end_announced(tower);
 	}
 }
 

@@ -207,6 +207,7 @@ static void flush_servers(struct layer *layer, const char *const *servers, size_
 static void flush_later(struct layer *layer, const char *const *servers, size_t n)
 {
 	called(layer, 'f');
+	layer->flush_comes = true;
 }
 
 static void set_off(struct layer *layer, bool off)
@@ -216,7 +217,8 @@ static void set_off(struct layer *layer, bool off)
 
 static void flush_due(struct layer *layer)
 {
-	layer->flushes++;
+	layer->flushes += layer->flush_comes;
+	layer->flush_comes = false;
 }
 
 static void written(struct layer *layer, const struct layer_write *write)

@@ -25,6 +25,7 @@ struct layer {
 	unsigned submits;
 	unsigned fills;
 	unsigned flushes;
+	bool flush_comes; /* one was announced */
 	unsigned told;
 	unsigned abandoned;
 	enum layer_outcome told_outcome;
