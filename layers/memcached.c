@@ -99,10 +99,32 @@ static void get_one(struct layer *layer, struct layer_batch *batch)
 	count(layer, item, read->rc);
 }
 
-/* In text a server that cannot be reached is no error of an mget that reaches others. */
-static bool has_error(const memcached_st *handle)
+static bool is_asked(const memcached_st *handle, uint32_t server)
 {
-	return handle->number_of_hosts > 1 && memcached_real.memcached_last_error_message(handle);
+	return memcached_real.memcached_server_response_count(
+		       memcached_real.memcached_server_instance_by_position(handle, server)) > 0;
+}
+
+/* In text a server that cannot be reached is no error of an mget that reaches others. */
+static bool has_passed_over(const struct memcached_read *read, const char *const *keys,
+			    const size_t *lengths, size_t n)
+{
+	const memcached_st *handle = read->handle;
+	uint32_t n_asked = 0;
+
+	if (handle->number_of_hosts < 2 || read->by_key) {
+		return false;
+	}
+	while (n_asked < handle->number_of_hosts && is_asked(handle, n_asked)) {
+		n_asked++;
+	}
+	for (size_t i = 0; n_asked < handle->number_of_hosts && i < n; i++) {
+		if (!is_asked(handle, memcached_real.memcached_generate_hash(handle, keys[i],
+									     lengths[i]))) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static bool memcached_submit(struct layer *layer, struct layer_batch *batch)
@@ -132,9 +154,10 @@ static bool memcached_submit(struct layer *layer, struct layer_batch *batch)
 			   ? memcached_real.memcached_mget_by_key(read->handle, read->group,
 								  read->n_group, keys, lengths, n)
 			   : memcached_real.memcached_mget(read->handle, keys, lengths, n);
+	read->partial = read->rc == MEMCACHED_SOME_ERRORS ||
+			(read->rc == MEMCACHED_SUCCESS && has_passed_over(read, keys, lengths, n));
 	free(keys);
-	if (read->rc == MEMCACHED_SUCCESS || read->rc == MEMCACHED_SOME_ERRORS) {
-		read->partial = read->rc == MEMCACHED_SOME_ERRORS || has_error(read->handle);
+	if (read->rc == MEMCACHED_SUCCESS || read->partial) {
 		return true;
 	}
 	counter_add(&(*layer->counters)->errors, 1);
