@@ -4,8 +4,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,16 +13,6 @@
 #include "tests/unit/lib/given_stats.h"
 
 #define N_EACH UINT64_C(20000)
-
-static uint64_t total_calls(void)
-{
-	struct stats_snapshot *snapshot = given_stats_snapshot();
-	uint64_t n;
-
-	n = snapshot->total.calls[0];
-	stats_snapshot_free(&snapshot);
-	return n;
-}
 
 static void *count_in_own_stripe(void *owner)
 {
@@ -49,7 +37,7 @@ static void test_threads_with_stripes__lose_nothing(void **state)
 				pthread_create(&threads[i], NULL, count_in_own_stripe, stats), 0);
 		}
 		for (unsigned i = 0; i < AT_ONCE; i++) {
-			uint64_t now = total_calls();
+			uint64_t now = given_stats_total_calls();
 
 			assert_true(now >= before);
 			before = now;
@@ -58,9 +46,9 @@ static void test_threads_with_stripes__lose_nothing(void **state)
 	}
 	assert_true(stats->counts[1].calls[0] > 0);
 	assert_true(stats->counts[0].calls[0] < ROUNDS * AT_ONCE * N_EACH);
-	assert_int_equal(total_calls(), ROUNDS * AT_ONCE * N_EACH);
+	assert_int_equal(given_stats_total_calls(), ROUNDS * AT_ONCE * N_EACH);
 	stats_close(&stats);
-	assert_int_equal(total_calls(), ROUNDS * AT_ONCE * N_EACH);
+	assert_int_equal(given_stats_total_calls(), ROUNDS * AT_ONCE * N_EACH);
 }
 
 static void test_forked_child_of_a_thread_with_a_stripe__counts_for_itself(void **state)
@@ -83,9 +71,9 @@ static void test_forked_child_of_a_thread_with_a_stripe__counts_for_itself(void 
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	assert_int_equal(total_calls(), 111);
+	assert_int_equal(given_stats_total_calls(), 111);
 	stats_close(&stats);
-	assert_int_equal(total_calls(), 111);
+	assert_int_equal(given_stats_total_calls(), 111);
 }
 
 /* It exits while a thread is in the middle of an addition. */
@@ -101,9 +89,9 @@ static void test_addition_after_the_end__is_nobodys(void **state)
 	stats_leave(stats);
 	atomic_store(late, 101);
 	next = given_stats_open();
-	assert_int_equal(total_calls(), 100);
+	assert_int_equal(given_stats_total_calls(), 100);
 	stats_close(&next);
-	assert_int_equal(total_calls(), 100);
+	assert_int_equal(given_stats_total_calls(), 100);
 	stats_close(&stats);
 }
 

@@ -50,3 +50,12 @@ struct stats_snapshot *given_stats_snapshot(void)
 	assert_int_equal(stats_snapshot_take(given_stats_path, &snapshot), STATS_OK);
 	return snapshot;
 }
+
+uint64_t given_stats_total_calls(void)
+{
+	struct stats_snapshot *snapshot = given_stats_snapshot();
+	uint64_t n = snapshot->total.calls[0];
+
+	stats_snapshot_free(&snapshot);
+	return n;
+}

@@ -23,4 +23,7 @@ struct stats *given_stats_open(void);
 /* The caller frees it. */
 struct stats_snapshot *given_stats_snapshot(void);
 
+/* Of the first function, in all processes. */
+uint64_t given_stats_total_calls(void);
+
 #endif
