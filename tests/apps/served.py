@@ -1,28 +1,19 @@
 """The table of served.c for pylibmc.  Arguments: two sockets."""
 
-import socket
+import os
 import sys
 
 import pylibmc
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import raw_memcached # noqa: E402
 
 KEYS = 10
 ROUNDS = 100
 
 
-def gets_of(path):
-    """What memcached counted, asked without libmemcached."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(path)
-        connection.sendall(b"stats\r\n")
-        for line in connection.makefile():
-            words = line.split()
-            if words[1:2] == ["cmd_get"]:
-                return int(words[2])
-    raise RuntimeError("no count of gets")
-
-
 def gets_of_both():
-    return sum(gets_of(path) for path in sys.argv[1:3])
+    return sum(int(raw_memcached.stats(path)["cmd_get"]) for path in sys.argv[1:3])
 
 
 def read_get(client, keys):

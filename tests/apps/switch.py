@@ -4,9 +4,11 @@ usage: switch.py BUILD MEMCACHED REDIS
 """
 import json
 import os
-import socket
 import subprocess
 import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import raw_memcached # noqa: E402
 
 BUILD, MEMCACHED, REDIS = sys.argv[1:]
 
@@ -54,18 +56,11 @@ class Client:
 
 
 def memcached(command):
-    """What it answers, asked without libmemcached."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(MEMCACHED)
-        connection.sendall(command.encode() + b"\r\n")
-        answer = b""
-        while not answer.endswith((b"END\r\n", b"DELETED\r\n", b"NOT_FOUND\r\n")):
-            answer += connection.recv(65536)
-    return answer.decode()
+    return raw_memcached.ask(MEMCACHED, command)
 
 
 def reads():
-    stats = dict(line.split()[1:3] for line in memcached("stats").splitlines() if line != "END")
+    stats = raw_memcached.stats(MEMCACHED)
     return int(stats["cmd_get"]) + int(stats.get("cmd_meta", 0)) + int(stats["cmd_set"])
 
 

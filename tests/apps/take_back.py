@@ -9,6 +9,9 @@ import subprocess
 import sys
 import threading
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import raw_memcached # noqa: E402
+
 BUILD, MEMCACHED, REDIS, RELAY = sys.argv[1:]
 KEYS = [f"key{i}" for i in range(5)]
 N_BYTES = 20000
@@ -55,17 +58,6 @@ def relay(listener):
         threading.Thread(target=pump, args=(redis, client, False), daemon=True).start()
 
 
-def memcached(command):
-    """What it answers, asked without libmemcached."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(MEMCACHED)
-        connection.sendall(command.encode() + b"\r\n")
-        answer = b""
-        while not answer.endswith((b"END\r\n", b"DELETED\r\n", b"NOT_FOUND\r\n")):
-            answer += connection.recv(65536)
-    return answer.decode()
-
-
 def main():
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(RELAY)
@@ -77,16 +69,16 @@ def main():
         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     client.stdout.readline()
     for key in KEYS:
-        memcached("delete " + key)
+        raw_memcached.ask(MEMCACHED, "delete " + key)
     is_armed.set()
     client.stdin.write("\n")
     client.stdin.flush()
     print("found", client.stdout.readline().strip())
     print("status", client.wait(timeout=20))
-    stats = dict(line.split()[1:3] for line in memcached("stats").splitlines() if line != "END")
     print("closed", n_closed)
-    print("taken back", int(stats["delete_hits"]) - len(KEYS))
-    print("left in memcached", *[key for key in KEYS if "VALUE" in memcached("get " + key)])
+    print("taken back", int(raw_memcached.stats(MEMCACHED)["delete_hits"]) - len(KEYS))
+    print("left in memcached",
+          *[key for key in KEYS if "VALUE" in raw_memcached.ask(MEMCACHED, "get " + key)])
 
 
 main()
